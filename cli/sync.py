@@ -1,0 +1,118 @@
+"""`twinbox sync start`: run a channel of an account now and watch it.
+The run itself is `sync.run`; without --wait it is left to the workers of `twinbox serve`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.context import AsJson, Here, InWorkspace, opened
+from cli.output import cell, console, safe, show
+from core.errors import SkipRun, TwinboxError
+from core.types import Channel
+from models.accounts import AccountRow
+from models.queries import find_run, list_runs
+from sync.run import run_sync
+from sync.scheduler import request_now
+from sync.users import find_account
+
+POLL_SECONDS = 0.1
+EXIT = {"ok": 0, "partial": 4, "needs_relink": 3}
+
+app = typer.Typer(help="Start syncs.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Start syncs."""
+
+
+@app.command("start")
+def start(
+    account: Annotated[str, typer.Argument(help="Address of the account, or the beginning of its id.")],
+    channel: Annotated[Channel, typer.Option(help="What to sync.")] = Channel.MAIL,
+    wait: Annotated[bool, typer.Option("--wait", help="Run it here and now, and show the progress.")] = False,
+    workspace: InWorkspace = "",
+    as_json: AsJson = False,
+) -> None:
+    """Sync an account now. Exit code: 0 done, 1 failed, 3 link the account again, 4 partly done."""
+    with opened(workspace) as here:
+        with here.app.db.reading() as session:
+            row = find_account(session, here.workspace, account)
+        if not wait:
+            request_now(here.app, row.id, channel, lambda *_: None)
+            text = f"{row.address} is due now; a running `twinbox serve` takes it up within seconds."
+            show({"account": row.id, "channel": channel, "queued": True}, as_json=as_json, text=text)
+            return
+        run = _watched(here, row, channel, quiet=as_json or not sys.stderr.isatty())
+    show(run, as_json=as_json, text=summary(row.address, run))
+    raise typer.Exit(EXIT.get(str(run["outcome"]), 1))
+
+
+def summary(address: str, run: dict[str, Any]) -> str:
+    """One or two lines that say how a run ended."""
+    counts = cell(run["counts"]) if run["counts"] else "nothing had changed"
+    text = f"{address} {run['channel']}: {run['outcome']} - {counts}"
+    if run["error"]:
+        text += f"\n{run['error']}"
+    return text + (f"\nwhat to do: {run['advice']}" if run["advice"] else "")
+
+
+class _Worker(threading.Thread):
+    """Runs the channel slice by slice to its end; `failure` is what it raised, for the main thread to tell."""
+
+    def __init__(self, here: Here, account_id: str, channel: Channel) -> None:
+        super().__init__(name="sync", daemon=True)
+        self._here, self._account_id, self._channel = here, account_id, channel
+        self.run_id = ""
+        self.failure: TwinboxError | None = None
+        self.bug: BaseException | None = None
+        self.theirs = False
+
+    def run(self) -> None:
+        try:
+            while True:
+                report = run_sync(self._here.app, self._account_id, self._channel, trigger="manual")
+                self.run_id = report.run_id
+                if report.outcome != "continued":
+                    return
+        except SkipRun as error:
+            self.run_id, self.theirs = error.run_id, True
+        except TwinboxError as error:
+            self.failure = error
+        except BaseException as error:  # noqa: BLE001  # raised again in the main thread
+            self.bug = error
+
+
+def _watched(here: Here, account: AccountRow, channel: Channel, *, quiet: bool) -> dict[str, Any]:
+    worker = _Worker(here, account.id, channel)
+    worker.start()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task(f"{account.address} {channel.value}", total=None)
+        while worker.is_alive():
+            worker.join(POLL_SECONDS)
+            _show_progress(here, account, channel, bar, task)
+        while worker.theirs and _show_progress(here, account, channel, bar, task) == "running":
+            time.sleep(POLL_SECONDS)
+    if worker.failure:
+        raise worker.failure
+    if worker.bug:
+        raise worker.bug
+    with here.app.db.reading() as session:
+        return find_run(session, here.workspace, worker.run_id)
+
+
+def _show_progress(here: Here, account: AccountRow, channel: Channel, bar: Progress, task: Any) -> str:
+    with here.app.db.reading() as session:
+        runs = [r for r in list_runs(session, here.workspace, account=account.id, limit=3) if r["channel"] == channel]
+    if not runs:
+        return ""
+    run = runs[0]
+    bar.update(task, completed=run["done"], total=run["total"] or None, description=str(safe(run["phase"] or "...")))
+    return str(run["outcome"])

@@ -1,0 +1,1 @@
+"""DECIDES: values, ports and pure functions; standard library only."""

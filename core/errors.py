@@ -1,0 +1,86 @@
+"""The error tree: one class per thing the caller must do next.
+Adapters translate at their edge; anything that is not in this tree is a bug and escapes.
+
+TwinboxError
+├── Transient        wait (retry_after) and try the same again
+│   └── Throttled    the provider asked for a pause: nothing is wrong with the account
+├── NeedsRelink      only the user can mend it: link the account again
+├── Misconfigured    only an administrator can mend it: settings, client secret, certificate, disk
+├── Refused          the guard would not connect there
+├── NotFound         no such user, account, provider, run or message in this workspace
+├── Conflict         the name or record is taken, or the thing is in another state
+├── CursorExpired    start once more from nothing
+├── MailboxGone      one folder vanished: leave it, go on with the others
+├── ItemRejected     one record cannot be processed: set it aside, go on
+├── LeaseLost        another worker owns this run now: stop without writing
+└── SkipRun          someone else is already running it
+"""
+
+from __future__ import annotations
+
+
+class TwinboxError(Exception):
+    """Base of every expected failure.
+
+    `advice` is one sentence that says what to do next; it is shown to people and never holds a secret.
+    """
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class Transient(TwinboxError):
+    """A passing fault. `retry_after` is in seconds, None when the provider named no time."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.retry_after = retry_after
+
+
+class Throttled(Transient):
+    """The provider limits us (bandwidth, connections, quota); the account itself is well."""
+
+
+class NeedsRelink(TwinboxError):
+    """The grant or password no longer opens the account; only its owner can link it again."""
+
+
+class Misconfigured(TwinboxError):
+    """An administrator must change something: a setting, a client secret, a certificate, free disk space."""
+
+
+class Refused(TwinboxError):
+    """The connection guard would not open a connection to that address."""
+
+
+class NotFound(TwinboxError):
+    """No such record in this workspace."""
+
+
+class Conflict(TwinboxError):
+    """The name is taken, or the record is in a state that does not allow this."""
+
+
+class CursorExpired(TwinboxError):
+    """The provider no longer knows our cursor: read everything once more."""
+
+
+class MailboxGone(TwinboxError):
+    """One mailbox (IMAP folder) does not exist any more."""
+
+
+class ItemRejected(TwinboxError):
+    """One record cannot be read or written; the rest goes on."""
+
+
+class LeaseLost(TwinboxError):
+    """The lease of this run has passed to another worker; nothing more may be written."""
+
+
+class SkipRun(TwinboxError):
+    """The account and channel are already being run. `run_id` names that run."""
+
+    def __init__(self, message: str, *, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id

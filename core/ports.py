@@ -1,0 +1,118 @@
+"""What the service needs of a provider, as protocols. Adapters live in `providers`; they raise only `core.errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from core.secret import Secret
+from core.types import Attachment, FetchedMessage, Mailbox, MailboxStatus, MessageHead
+from core.uidset import UidSet
+
+Clock = Callable[[], datetime]
+
+
+class Access(Protocol):
+    """How to sign in to one account; the only way an adapter gets a secret."""
+
+    @property
+    def login(self) -> str:
+        """The user name to send."""
+
+    @property
+    def uses_token(self) -> bool:
+        """True: `secret()` is an OAuth 2.0 access token; False: a password."""
+
+    def secret(self, *, refresh: bool = False) -> Secret:
+        """The password or a valid access token; `refresh` forces a new token after the server refused one.
+
+        Raises NeedsRelink, Misconfigured or Transient.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTraits:
+    """What the connected server can do (capabilities after sign-in)."""
+
+    gmail: bool = False
+    condstore: bool = False
+    qresync: bool = False
+    esearch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed in a mailbox since a modification sequence (RFC 7162).
+
+    `vanished` is None when the server cannot tell removals; then they must be found by listing.
+    """
+
+    heads: tuple[MessageHead, ...]
+    vanished: UidSet | None
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What BODYSTRUCTURE tells of a long message: its attachments and how far its text reaches.
+
+    `text_end` is the estimated offset, in bytes after the message's own header, where its last text part ends;
+    0 when it has none.
+    """
+
+    attachments: tuple[Attachment, ...]
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedWindow:
+    """One window of UIDs as it came. `problem` says why the server broke it off, "" when it is complete; a UID of the
+    window that has no message was removed meanwhile, or came without a body.
+    """
+
+    uids: UidSet
+    messages: tuple[FetchedMessage, ...]
+    problem: str = ""
+
+
+class MailSource(Protocol):
+    """One signed-in connection to a mailbox server. Not thread-safe: one thread owns it.
+
+    Every method may raise Transient (connection lost, server busy), Throttled, NeedsRelink, and MailboxGone where
+    a mailbox is named. `select` must be called before the methods that take UIDs.
+    """
+
+    @property
+    def traits(self) -> SourceTraits: ...
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes received since the connection was opened."""
+
+    def mailboxes(self) -> Sequence[Mailbox]: ...
+
+    def statuses(self, names: Sequence[str]) -> Mapping[str, MailboxStatus]:
+        """STATUS of each mailbox, in one flight; a mailbox that fails is left out."""
+
+    def select(self, name: str) -> MailboxStatus:
+        """Open a mailbox read-only (EXAMINE)."""
+
+    def search(self, *, since: date | None = None, above: int = 0) -> UidSet:
+        """UIDs of the selected mailbox with an internal date on or after `since` and a UID greater than `above`."""
+
+    def heads(self, uids: UidSet, *, identity: bool) -> Iterator[MessageHead]:
+        """Flags (and labels, modseq); with `identity` also size, date, Gmail ids and identifying header lines."""
+
+    def fetch(self, windows: Sequence[UidSet], *, first: int) -> Generator[FetchedWindow, None, None]:
+        """Heads with the first `first` bytes of each message, window by window as they complete."""
+
+    def read(self, uid: int, section: str, offset: int, length: int) -> bytes:
+        """A byte range of one body section ("" = the whole message); shorter at its end. Raises ItemRejected."""
+
+    def structures(self, uids: UidSet) -> Mapping[int, Structure]:
+        """BODYSTRUCTURE of each message; one that the server or we cannot make sense of is left out."""
+
+    def changes(self, since_modseq: int, *, known: UidSet) -> Changes: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""REMEMBERS: the tables and the one way to the database."""

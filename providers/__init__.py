@@ -1,0 +1,90 @@
+"""The provider registry: presets, provider folders, and rows that an administrator adds or overrides.
+Form and checks of a row are in `presets`, talking to a service in `protocols` and the provider folders."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from types import ModuleType
+from typing import Any
+
+from core.provider import OAuthEndpoints, ProviderSpec
+from providers.presets import build_spec, parse_document, read_oauth
+
+__all__ = ["all_providers", "find_by_domain", "merge_spec", "oauth_providers", "read_presets"]
+
+_PRESETS = "presets.toml"
+
+
+def all_providers(roots: Mapping[str, str] | None = None) -> Mapping[str, ProviderSpec]:
+    """Every built-in provider by name: presets.toml first, then each sub-folder that exports `PROVIDERS`.
+
+    `roots` puts the OAuth addresses of a service under another root, by OAuth provider name: with
+    `{"google": settings.google_base_url}` a test double stands in for Google. Empty roots are ignored.
+    """
+    oauth = oauth_providers(roots)
+    found = dict(read_presets(_preset_text(), oauth=oauth))
+    for folder in _folders():
+        for spec in getattr(folder, "PROVIDERS", ()):
+            found[spec.name] = spec
+    return found
+
+
+def oauth_providers(roots: Mapping[str, str] | None = None) -> Mapping[str, OAuthEndpoints]:
+    """OAuth 2.0 addresses by name, from presets.toml and from each sub-folder that exports `OAUTH`.
+
+    `OAUTH` maps a name to a function of a root address ("" for the real service).
+    """
+    found = dict(read_oauth(parse_document(_preset_text(), _PRESETS), _PRESETS))
+    for folder in _folders():
+        for name, endpoints in getattr(folder, "OAUTH", {}).items():
+            found[name] = endpoints((roots or {}).get(name, ""))
+    return found
+
+
+def find_by_domain(address: str, providers: Mapping[str, ProviderSpec] | None = None) -> ProviderSpec | None:
+    """The provider that serves the domain of a mail address, or None."""
+    domain = address.rpartition("@")[2].strip().lower()
+    known = all_providers() if providers is None else providers
+    return next((spec for spec in known.values() if domain in spec.domains), None)
+
+
+def merge_spec(
+    base: ProviderSpec | None,
+    overrides: Mapping[str, Any],
+    *,
+    oauth: Mapping[str, OAuthEndpoints] | None = None,
+    source: str = "provider",
+) -> ProviderSpec:
+    """A provider from a database row: `overrides` in the form of presets.toml (plus `name`) laid over `base`.
+
+    Endpoints are merged key by key; a port that is not given follows from the security. `oauth` are the addresses
+    `oauth_provider` may name (default: `oauth_providers()`). Raises Misconfigured listing every problem by key.
+    """
+    known = oauth_providers() if oauth is None else oauth
+    return build_spec(base, overrides, oauth=known, source=source, builtin=False)
+
+
+def read_presets(
+    text: str, *, source: str = _PRESETS, oauth: Mapping[str, OAuthEndpoints] | None = None
+) -> Mapping[str, ProviderSpec]:
+    """Parse a preset file. Raises Misconfigured naming file, entry and key for anything malformed or unknown."""
+    document = parse_document(text, source)
+    known = {**read_oauth(document, source), **(oauth or {})}
+    return {
+        name: build_spec(None, {"name": name, **table}, oauth=known, source=f"{source}: [{name}]", builtin=True)
+        for name, table in document.items()
+        if name != "oauth"
+    }
+
+
+def _preset_text() -> str:
+    return files(__name__).joinpath(_PRESETS).read_text(encoding="utf-8")
+
+
+def _folders() -> Iterator[ModuleType]:
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        if module.ispkg:
+            yield importlib.import_module(f"{__name__}.{module.name}")

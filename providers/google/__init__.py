@@ -1,0 +1,61 @@
+"""Google as data: OAuth 2.0 addresses and the scopes each channel needs.
+Its mail hosts are rows of presets.toml; the OAuth flow itself is `providers.protocols.oauth2`."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from core.errors import Misconfigured
+from core.provider import OAuthEndpoints
+from core.types import Channel
+
+# developers.google.com/identity/protocols/oauth2/scopes. Mail is a restricted scope, the others are sensitive.
+IDENTITY_SCOPES = ("openid", "email")
+SCOPES = {
+    Channel.MAIL: ("https://mail.google.com/",),
+    Channel.CONTACTS: ("https://www.googleapis.com/auth/contacts",),
+    Channel.CALENDAR: (
+        "https://www.googleapis.com/auth/calendar.events",
+        "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
+    ),
+}
+ISSUERS = ("https://accounts.google.com", "accounts.google.com")
+
+
+def google_endpoints(base_url: str = "") -> OAuthEndpoints:
+    """Google's OAuth 2.0 addresses, or the same paths under `base_url` (TWINBOX_GOOGLE_BASE_URL).
+
+    Raises Misconfigured when `base_url` is not a web address.
+    """
+    root = base_url.rstrip("/")
+    if root:
+        _check_root(root)
+    return OAuthEndpoints(
+        authorize_url=(root or "https://accounts.google.com") + "/o/oauth2/v2/auth",
+        token_url=(root or "https://oauth2.googleapis.com") + "/token",
+        revoke_url=(root or "https://oauth2.googleapis.com") + "/revoke",
+        userinfo_url=(root or "https://openidconnect.googleapis.com") + "/v1/userinfo",
+        certs_url=(root or "https://www.googleapis.com") + "/oauth2/v1/certs",
+        issuers=(*ISSUERS, root) if root else ISSUERS,
+        identity_scopes=IDENTITY_SCOPES,
+        channel_scopes=SCOPES,
+        # offline: a refresh token; include_granted_scopes: channels may be added one at a time.
+        extra_params={"access_type": "offline", "include_granted_scopes": "true"},
+    )
+
+
+def _check_root(root: str) -> None:
+    try:
+        parts = urlsplit(root)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Misconfigured(
+            f"TWINBOX_GOOGLE_BASE_URL: {root!r} is not a web address",
+            advice="Give an address such as https://google.example.test, or unset it to use Google itself.",
+        )
+
+
+PROVIDERS = ()
+OAUTH = {"google": google_endpoints}

@@ -1,0 +1,1 @@
+"""DOES: use cases, transactions, jobs."""

@@ -1,0 +1,235 @@
+"""Brings messages nobody looked at yet into the store, window by window, each committed with its cursor.
+Which UIDs these are is decided by `core.mailbox`; flags and removals are `sync.mail_follow`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from typing import Self
+
+from sqlalchemy import select
+
+from core.errors import Throttled
+from core.identity import message_identity
+from core.mailbox import Window, windows
+from core.packs import ParsedWindow, RawMail
+from core.types import FetchedMessage, MailboxStatus, MessageHead, ParsedMail
+from core.uidset import UidSet
+from models.content import LocationRow, MessageRow
+from sync.mail_quarantine import set_aside
+from sync.mail_run import Box, MailRun, SliceEnded
+from sync.mail_store import Arrival, known_messages, place, save_state, store_window
+from sync.parse import parse_header_only
+
+FIRST_WINDOW = 50
+WINDOW = 400
+# Windows whose messages are looked up together before their bytes are asked for.
+GROUP = 16
+WHOLE_WINDOW = 60
+# Parsed windows that may wait for their turn to be stored: the parser works while we read on.
+AHEAD = 2
+
+
+def fill(run: MailRun, box: Box, seen: MailboxStatus, *, most: int | None = None) -> None:
+    """Fetch and store what is not `done` in the selected mailbox, newest first; `most` limits the windows."""
+    todo = UidSet.span(1, seen.uidnext - 1) - box.state.done
+    if not todo:
+        return
+    scope = run.source.search(since=run.settings.since, above=todo.lowest - 1) & todo
+    if not box.counted:
+        run.total, box.counted = run.total + len(scope), True
+    size = WHOLE_WINDOW if run.whole else WINDOW
+    cut = windows(scope, box.state.done, seen.uidnext, size=size, first_size=FIRST_WINDOW)
+    look_up = _may_hold_known(run, box)
+    chosen = islice(cut, most)
+    while group := list(islice(chosen, GROUP)):
+        _fill_group(run, box, group, look_up=look_up)
+
+
+def _may_hold_known(run: MailRun, box: Box) -> bool:
+    """Whether messages of this mailbox may be stored already: because another one shows them, or none does."""
+    here = select(LocationRow.uid).where(LocationRow.message_id == MessageRow.id, LocationRow.mailbox_id == box.id)
+    with run.app.db.reading() as session:
+        elsewhere = select(MessageRow.id).where(MessageRow.account_id == run.lease.account_id, ~here.exists())
+        return session.scalar(elsewhere.limit(1)) is not None
+
+
+def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: bool) -> None:
+    wanted = UidSet.of_ranges(pair for window in group for pair in window.uids.ranges)
+    if look_up:
+        wanted -= _place_known(run, box, wanted)
+    asked = {}
+    for window in group:
+        if uids := window.uids & wanted:
+            asked[uids] = window.covers
+        else:
+            commit_window(run, box, (), window.covers, None)
+    missing = fetch_and_store(run, box, asked)
+    if missing:
+        recover(run, box, missing)
+
+
+def _place_known(run: MailRun, box: Box, uids: UidSet) -> UidSet:
+    """Give messages that are stored already their place in this mailbox, without their bytes; these are returned."""
+    heads = list(run.source.heads(uids, identity=True)) if uids else []
+    identities = {head.uid: identity_of(head, parse_header_only(head.header)) for head in heads}
+    with run.app.db.reading() as session:
+        known = known_messages(session, run.lease.account_id, set(identities.values()))
+    found = [(head, known[identities[head.uid]]) for head in heads if identities[head.uid] in known]
+    if found:
+        with run.step() as session:
+            place(session, box.id, found)
+            run.counts["found again"] += len(found)
+            run.done += len(found)
+    return UidSet.of(head.uid for head, _ in found)
+
+
+def identity_of(head: MessageHead, mail: ParsedMail) -> bytes:
+    """What makes two locations show one message: Gmail's own id, else `core.identity.message_identity`."""
+    if head.gm_msgid:
+        return b"gm" + head.gm_msgid.to_bytes(8, "big")
+    sender = next((address.key for address in mail.addresses if address.role == "from"), "")
+    return message_identity(mail.message_id, mail.date_header, head.size, head.internal_date, mail.subject, sender)
+
+
+class _Pipeline:
+    """Three windows on their way at once: one is read, one is parsed, one is stored.
+
+    The storing thread is the only one that writes and the only one that moves `box.state` on; the reading thread
+    looks at that again after `drain`.
+    """
+
+    def __init__(self, run: MailRun, box: Box) -> None:
+        self._run, self._box = run, box
+        self._parsing: deque[tuple[int, tuple[FetchedMessage, ...], UidSet]] = deque()
+        self._storing: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mail-store")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def add(self, messages: tuple[FetchedMessage, ...], covers: UidSet) -> None:
+        """Hand over a window that was read. Raises what storing an earlier one raised."""
+        raw = [RawMail(m.data, complete=len(m.data) >= m.head.size) for m in messages]
+        self._parsing.append((self._run.parser.submit(raw) if raw else 0, messages, covers))
+        while len(self._parsing) >= AHEAD:
+            self._store_one()
+
+    def drain(self) -> None:
+        """Wait until everything handed over is stored."""
+        while self._parsing:
+            self._store_one()
+        self._wait()
+
+    def _store_one(self) -> None:
+        ticket, messages, covers = self._parsing.popleft()
+        parsed = self._run.parser.collect(ticket) if messages else None
+        self._wait()
+        self._storing = self._thread.submit(commit_window, self._run, self._box, messages, covers, parsed)
+
+    def _wait(self) -> None:
+        if self._storing is not None:
+            self._storing.result()
+            self._storing = None
+
+
+def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidSet:
+    """Fetch sets of UIDs and store what comes, marking what each one covers as done.
+
+    Returns the UIDs that did not come; these are not marked.
+    """
+    missing = UidSet()
+    stream = run.source.fetch(list(asked), first=run.first_bytes)
+    with closing(stream), _Pipeline(run, box) as pipeline:
+        for window in stream:
+            lost = window.uids - UidSet.of(message.head.uid for message in window.messages)
+            missing |= lost
+            pipeline.add(window.messages, asked[window.uids] - lost)
+            try:
+                run.checkpoint()
+            except (SliceEnded, Throttled):
+                pipeline.drain()
+                raise
+        pipeline.drain()
+    return missing
+
+
+def commit_window(
+    run: MailRun, box: Box, messages: Sequence[FetchedMessage], covers: UidSet, parsed: ParsedWindow | None
+) -> None:
+    """Store one window and its cursor in one transaction."""
+    items = parsed.items if parsed else ()
+    arrivals = [
+        Arrival(message, item, identity_of(message.head, item.mail))
+        for message, item in zip(messages, items, strict=True)
+    ]
+    state = replace(box.state, done=box.state.done | covers)
+    with run.step() as session:
+        if parsed:
+            new = store_window(
+                session,
+                workspace_id=run.lease.workspace_id,
+                account_id=run.lease.account_id,
+                mailbox_id=box.id,
+                arrivals=arrivals,
+                pack=parsed.pack,
+                correspondents=run.correspondents,
+                now=run.app.clock(),
+            )
+            run.counts["new"] += new
+            run.counts["found again"] += len(arrivals) - new
+        run.done += len(messages)
+        save_state(session, box.id, state)
+    box.state = state
+
+
+def recover(run: MailRun, box: Box, missing: UidSet) -> None:
+    """Ask again for messages that did not come, in ever smaller bundles; a single one that still fails is set aside
+    with the server's reason, and one that is not there any more is forgotten."""
+    stack = [missing]
+    while stack:
+        uids = stack.pop()
+        problems = {}
+        stream = run.source.fetch([uids], first=run.first_bytes)
+        with closing(stream), _Pipeline(run, box) as pipeline:
+            for window in stream:
+                got = UidSet.of(message.head.uid for message in window.messages)
+                pipeline.add(window.messages, got)
+                pipeline.drain()
+                rest = uids - got
+                problems = dict.fromkeys(rest, window.problem)
+        if len(problems) > 1 and any(problems.values()):
+            stack += _halves(problems)
+        elif problems:
+            _give_up(run, box, problems)
+        run.checkpoint()
+
+
+def _halves(uids: Iterable[int]) -> list[UidSet]:
+    ordered = sorted(uids)
+    middle = len(ordered) // 2
+    return [UidSet.of(ordered[:middle]), UidSet.of(ordered[middle:])]
+
+
+def _give_up(run: MailRun, box: Box, problems: dict[int, str]) -> None:
+    silent = UidSet.of(uid for uid, problem in problems.items() if not problem)
+    still_there = {head.uid for head in run.source.heads(silent, identity=False)} if silent else set()
+    aside = {
+        uid: problem or "the server lists the message but gives no content"
+        for uid, problem in problems.items()
+        if problem or uid in still_there
+    }
+    state = replace(box.state, done=box.state.done | UidSet.of(problems))
+    with run.step() as session:
+        set_aside(session, box.id, aside, run.app.clock())
+        run.counts["set aside"] += len(aside)
+        run.done += len(problems)
+        save_state(session, box.id, state)
+    box.state = state

@@ -1,0 +1,163 @@
+"""Runs one channel of one account once: lease, work, outcome. The whole story of a run on one screen.
+What a mail run does is `sync.mail`; when runs happen is `sync.scheduler`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from core.errors import LeaseLost, Misconfigured, NeedsRelink, Refused, Throttled, Transient, TwinboxError
+from core.mail_settings import MailSettings
+from core.schedule import next_run
+from core.types import Channel
+from models.accounts import AccountRow
+from models.syncing import ChannelRow, RunRow
+from sync.app import App
+from sync.lease import Lease, take_lease
+from sync.mail import run_mail
+from sync.mail_quarantine import any_set_aside
+from sync.mail_run import MailRun, SliceEnded
+from sync.sources import open_mail
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended.
+
+    `outcome`: ok, partial (something was set aside or a folder failed), continued (the slice is over, more to do),
+    throttled, needs_relink, misconfigured, failed, stopped (overtaken, paused or removed).
+    """
+
+    run_id: str
+    outcome: str
+    counts: dict[str, int]
+    error: str = ""
+    advice: str = ""
+    problems: tuple[str, ...] = field(default=())
+
+
+Watch = Callable[[MailRun], None]
+
+
+def _unwatched(_run: MailRun) -> None:
+    return
+
+
+def run_sync(
+    app: App, account_id: str, channel: Channel, *, trigger: str = "schedule", watch: Watch = _unwatched
+) -> RunReport:
+    """Run a channel now. Expected failures become the outcome of the run; anything else is a bug and escapes.
+
+    `watch` is called after each commit.
+
+    Raises SkipRun when it is running already, NotFound when there is no such channel.
+    """
+    lease = take_lease(app, account_id, channel, trigger=trigger)
+    report = RunReport(lease.run_id, "failed", {}, error="the run broke off")
+    retry_after: float | None = None
+    try:
+        report = _mail(app, lease, watch)
+    except LeaseLost as error:
+        report = _failed(lease, "stopped", error)
+    except NeedsRelink as error:
+        report = _failed(lease, "needs_relink", error)
+    except (Misconfigured, Refused) as error:
+        report = _failed(lease, "misconfigured", error)
+    except Throttled as error:
+        report, retry_after = _failed(lease, "throttled", error), error.retry_after
+    except Transient as error:
+        report, retry_after = _failed(lease, "failed", error), error.retry_after
+    finally:
+        _finish(app, lease, report, retry_after)
+    return report
+
+
+def _failed(lease: Lease, outcome: str, error: TwinboxError) -> RunReport:
+    return RunReport(lease.run_id, outcome, {}, str(error), error.advice)
+
+
+def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
+    with app.db.reading() as session:
+        channel = session.get_one(ChannelRow, (lease.account_id, lease.channel.value))
+        today = channel.bytes_used if channel.bytes_day == app.clock().date() else 0
+        settings = MailSettings.read(channel.settings)
+    ends = app.clock() + timedelta(seconds=app.settings.slice_seconds)
+    source = open_mail(app, lease.account_id)
+    with app.parsers.borrow() as parser:
+        run = MailRun(app, lease, source, parser, settings, today, ends, watch)
+        try:
+            run_mail(run, lambda: open_mail(app, lease.account_id))
+            outcome = "partial" if run.problems or _has_aside(app, lease) else "ok"
+        except SliceEnded:
+            outcome = "continued"
+        finally:
+            run.source.close()
+            with suppress(LeaseLost), run.step() as session:
+                run.phase = ""
+    return RunReport(lease.run_id, outcome, _told(run.counts), problems=tuple(run.problems))
+
+
+def _has_aside(app: App, lease: Lease) -> bool:
+    with app.db.reading() as session:
+        return any_set_aside(session, lease.account_id)
+
+
+def _told(counts: Counter[str]) -> dict[str, int]:
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None) -> None:
+    now = app.clock()
+    with app.db.transaction() as session:
+        values: dict[str, object] = {
+            "outcome": report.outcome,
+            "finished_at": now,
+            "error": report.error or "; ".join(report.problems),
+            "advice": report.advice,
+            "phase": "",
+        }
+        session.execute(update(RunRow).where(RunRow.id == lease.run_id).values(**values))
+        if not lease.release(session, **_schedule(session, lease, report, now, retry_after)):
+            return
+        if report.outcome == "needs_relink":
+            _park(session, lease.account_id, report)
+    log.info("run finished", run=lease.run_id, account=lease.account_id, outcome=report.outcome, **report.counts)
+
+
+def _schedule(
+    session: Session, lease: Lease, report: RunReport, now: datetime, retry_after: float | None
+) -> dict[str, object]:
+    """When the channel is due again: at once for the next slice, after its period, or after a growing wait."""
+    channel = session.get_one(ChannelRow, (lease.account_id, lease.channel.value))
+    values: dict[str, object] = {"last_outcome": report.outcome}
+    if report.outcome == "continued":
+        return values | {"next_run_at": now}
+    if report.outcome in ("needs_relink", "stopped"):
+        return values | {"next_run_at": None}
+    healthy = report.outcome in ("ok", "partial")
+    failures = 0 if healthy or report.outcome == "throttled" else channel.failures + 1
+    # Spread by the id, so that accounts linked together do not run together.
+    jitter = int(lease.account_id[:4], 16) / 0xFFFF / 10
+    due = next_run(now, timedelta(seconds=channel.period_s), failures, jitter)
+    if retry_after is not None:
+        due = max(due, now + timedelta(seconds=retry_after))
+    values |= {"failures": failures, "next_run_at": due if channel.auto else None}
+    return values | ({"last_success_at": now} if healthy else {})
+
+
+def _park(session: Session, account_id: str, report: RunReport) -> None:
+    """Only the owner can mend this: no more tries until the account is linked again."""
+    session.execute(
+        update(AccountRow)
+        .where(AccountRow.id == account_id, AccountRow.state == "linked")
+        .values(state="needs_relink", reason=report.error, advice=report.advice)
+    )
