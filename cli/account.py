@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.account_mail import mail
 from cli.context import AsJson, Here, InWorkspace, Yes, opened
 from cli.loopback import Loopback, Page, listening
 from cli.output import console, plain, read_secret_line, safe, show, show_rows
@@ -249,3 +250,6 @@ def _confirm(account: str, erase: bool) -> None:
 def _id(here: Here, text: str) -> str:
     with here.app.db.reading() as session:
         return find_account(session, here.workspace, text).id
+
+
+app.command("mail")(mail)

@@ -18,6 +18,7 @@ OK, FAILURE, USAGE, RELINK, PARTIAL = 0, 1, 2, 3, 4
 
 # Command -> the module whose `app` (a typer.Typer) it is; in the order of `twinbox --help`.
 COMMANDS = {
+    "demo": "cli.demo",
     "init": "cli.init",
     "migrate": "cli.migrate",
     "config": "cli.config",
@@ -29,6 +30,9 @@ COMMANDS = {
     "status": "cli.status",
     "runs": "cli.runs",
     "messages": "cli.messages",
+    "serve": "cli.serve",
+    "worker": "cli.worker",
+    "scheduler": "cli.scheduler",
 }
 
 

@@ -12,7 +12,7 @@ from cli.context import AsJson, Here, InWorkspace, opened
 from cli.output import console, emit_json, safe, show_record, show_rows
 from core.addresses import address_key
 from core.errors import Misconfigured
-from models.queries import find_message, list_messages, message_record
+from models.queries import find_message, list_messages, list_set_aside, message_record
 from sync.mail_bytes import read_text
 from sync.mail_fetch import attached_file, whole_message
 from sync.users import find_account
@@ -50,6 +50,21 @@ def _where(row: dict[str, object]) -> str:
     return ", ".join(
         str(place["mailbox"]) + (f" [{', '.join(place['labels'])}]" if place["labels"] else "") for place in places
     )
+
+
+@app.command("aside")
+def list_aside(
+    account: Annotated[str, typer.Option(help="Only of this account.")] = "",
+    workspace: InWorkspace = "",
+    as_json: AsJson = False,
+) -> None:
+    """List messages the server would not give: why, and when they are tried again."""
+    with opened(workspace) as here, here.app.db.reading() as session:
+        account_id = find_account(session, here.workspace, account).id if account else ""
+        rows = list_set_aside(session, here.workspace, account=account_id)
+    columns = {"account": "account", "mailbox": "folder", "uid": "UID", "reason": "reason", "attempts": "tries"}
+    columns |= {"next_try_at": "next try"}
+    show_rows(rows, columns, as_json=as_json, empty="Nothing is set aside.")
 
 
 @app.command("show")

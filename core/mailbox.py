@@ -84,7 +84,7 @@ def plan_mailbox(
     if seen.uidvalidity == 0:
         return MailboxPlan(refuse="the server gave no valid UIDVALIDITY")
     if known.uidvalidity != seen.uidvalidity:
-        if known.resyncs >= MAX_RESYNCS:
+        if known.resyncs >= MAX_RESYNCS and not _overdue(known, now):
             return MailboxPlan(refuse=f"UIDVALIDITY changed {known.resyncs} times in a row")
         return MailboxPlan(reset=True, fill=True)
     rescope = _widened(known.since, since)
@@ -118,9 +118,13 @@ def _removals_possible(known: MailboxState, seen: MailboxStatus, vanished_told: 
     return seen.exists - known.exists != seen.uidnext - known.uidnext
 
 
+def _overdue(known: MailboxState, now: datetime) -> bool:
+    return known.swept_at is None or now - known.swept_at >= SWEEP_EVERY
+
+
 def _sweep(known: MailboxState, seen: MailboxStatus, now: datetime) -> Sweep:
-    overdue = known.swept_at is None or now - known.swept_at >= SWEEP_EVERY
-    # It never falls on a sound server (RFC 7162 3.1.2.1); where it did, what changed meanwhile has no mark we can ask for.
+    overdue = _overdue(known, now)
+    # It never falls on a sound server (RFC 7162 3.1.2.1); where it did, changes since have no mark to ask for.
     fallen = seen.highest_modseq < max(known.modseq, known.seen_modseq)
     lost_modseq = fallen or (seen.highest_modseq > 0 and known.modseq == 0)
     if overdue or lost_modseq:
@@ -160,7 +164,8 @@ def settle(
         exists=seen.exists,
         modseq=modseq,
         seen_modseq=seen.highest_modseq,
-        confirmed=known.confirmed + 1 if same else 1,
+        # Twice is all that is ever asked, and a number that went on growing would be a write in each quiet run.
+        confirmed=min(known.confirmed + 1, 2) if same else 1,
         resyncs=known.resyncs if plan.reset else 0,
         swept_at=now if swept else known.swept_at,
     )

@@ -80,6 +80,11 @@ def as_sync_error(error: DatabaseError) -> TwinboxError | None:
             "the database file cannot be opened for writing",
             advice="Check TWINBOX_DATA_DIR and the permissions of that folder.",
         )
+    if "not a database" in text or "malformed" in text:
+        return Misconfigured(
+            "the database file is damaged, or not a database",
+            advice="Restore it from a backup, or point TWINBOX_DATA_DIR at another folder.",
+        )
     if "no such table" in text or "no such column" in text or "undefinedtable" in text:
         return Misconfigured("the database has an older layout", advice="Run `twinbox migrate`.")
     if isinstance(error, OperationalError):

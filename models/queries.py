@@ -123,6 +123,30 @@ def list_mailboxes(session: Session, workspace: str, account: str) -> list[Recor
     ]
 
 
+def list_set_aside(session: Session, workspace: str, *, account: str = "") -> list[Record]:
+    """Messages the server would not give, with the reason and the time of the next try."""
+    query = (
+        select(QuarantineRow, MailboxRow.name, AccountRow.address)
+        .join(MailboxRow, MailboxRow.id == QuarantineRow.mailbox_id)
+        .join(AccountRow, AccountRow.id == MailboxRow.account_id)
+        .where(AccountRow.workspace_id == workspace)
+        .order_by(AccountRow.address, MailboxRow.name, QuarantineRow.uid)
+    )
+    if account:
+        query = query.where(AccountRow.id == account)
+    return [
+        {
+            "account": address,
+            "mailbox": name,
+            "uid": row.uid,
+            "reason": row.reason,
+            "attempts": row.attempts,
+            "next_try_at": row.next_try_at,
+        }
+        for row, name, address in session.execute(query)
+    ]
+
+
 def list_messages(
     session: Session,
     workspace: str,

@@ -37,7 +37,7 @@ def sign_in_imap(app: App, spec: ProviderSpec, access: Access) -> None:
     """Sign in to the IMAP server once. Raises NeedsRelink, Misconfigured, Refused or Transient."""
     from providers.protocols.imap import open_imap  # heavy, and not needed for anything else here
 
-    open_imap(app.guard, spec.imap, access, spec.quirks).close()
+    open_imap(app.guard, spec.imap, access).close()
 
 
 def link_password(

@@ -3,7 +3,8 @@ Reading the environment is left to the entry points, the schema to `sync.migrate
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy.engine import make_url
@@ -27,7 +28,10 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What use cases and jobs need, built once per process by `build_app`."""
+    """What use cases and jobs need, built once per process by `build_app`.
+
+    `stopping` is set when the process is to end: running work stops at its next step.
+    """
 
     settings: Settings
     db: Database
@@ -35,6 +39,7 @@ class App:
     guard: Guard
     clock: Clock
     parsers: ParserPool
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
     def embedded(self) -> bool:

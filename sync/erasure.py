@@ -3,9 +3,9 @@ When and for whom is decided by `sync.removal`; folders and cursors are deleted 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from models.content import (
@@ -46,7 +46,7 @@ def erase_mail(app: App, account_id: str) -> int:
             _overwrite_freed(session)
             query = select(MessageRow.id).where(MessageRow.account_id == account_id).limit(BATCH)
             ids = list(session.scalars(query))
-            _erase_messages(session, ids)
+            erase_messages(session, ids)
         erased += len(ids)
         if len(ids) < BATCH:
             break
@@ -54,7 +54,8 @@ def erase_mail(app: App, account_id: str) -> int:
     return erased
 
 
-def _erase_messages(session: Session, ids: Sequence[int]) -> None:
+def erase_messages(session: Session, ids: Sequence[int]) -> None:
+    """Delete these messages and what hangs on them, but not their bytes: see `scrub_packs`."""
     people = select(ParticipantRow.correspondent_id).where(ParticipantRow.message_id.in_(ids)).distinct()
     touched = list(session.scalars(people))
     for table in (UnfinishedRow, FragmentRow, LocationRow, ParticipantRow):
@@ -68,6 +69,38 @@ def _erase_messages(session: Session, ids: Sequence[int]) -> None:
             .where(CorrespondentRow.id.in_(some), lonely)
             .execution_options(synchronize_session=False)
         )
+
+
+def packs_of(session: Session, ids: Sequence[int]) -> set[int]:
+    """The packs that hold bytes of these messages."""
+    packs: set[int] = set()
+    for raw, text in session.execute(select(MessageRow.raw_pack, MessageRow.text_pack).where(MessageRow.id.in_(ids))):
+        packs |= {raw, text}
+    return packs | set(session.scalars(select(FragmentRow.pack_id).where(FragmentRow.message_id.in_(ids))))
+
+
+def scrub_packs(session: Session, pack_ids: Iterable[int]) -> None:
+    """Overwrite with zeros whatever no message claims any more; a pack without claims is deleted."""
+    _overwrite_freed(session)
+    for pack_id in pack_ids:
+        claims = _claims(session, pack_id)
+        if not claims:
+            session.execute(delete(PackRow).where(PackRow.id == pack_id))
+            continue
+        data = session.scalar(select(PackRow.data).where(PackRow.id == pack_id)) or b""
+        clean = bytearray(len(data))
+        for offset, length in claims:
+            clean[offset : offset + length] = data[offset : offset + length]
+        session.execute(update(PackRow).where(PackRow.id == pack_id).values(data=bytes(clean)))
+
+
+def _claims(session: Session, pack_id: int) -> list[tuple[int, int]]:
+    queries = (
+        select(MessageRow.raw_offset, MessageRow.raw_length).where(MessageRow.raw_pack == pack_id),
+        select(MessageRow.text_offset, MessageRow.text_length).where(MessageRow.text_pack == pack_id),
+        select(FragmentRow.pack_offset, FragmentRow.pack_length).where(FragmentRow.pack_id == pack_id),
+    )
+    return [claim for query in queries for claim in session.execute(query).tuples()]
 
 
 def _erase_packs(app: App, account_id: str) -> None:

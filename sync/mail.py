@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -15,9 +16,11 @@ from core.mailbox import MailboxPlan, begin, plan_mailbox
 from core.ports import MailSource
 from core.types import Mailbox, MailboxStatus
 from core.uidset import UidSet
-from models.content import LocationRow
+from models.content import LocationRow, MessageRow
+from models.db import BATCH
 from models.syncing import MailboxRow
 from sync.ids import next_message_ids
+from sync.erasure import erase_messages, packs_of, scrub_packs
 from sync.mail_fill import FIRST_WINDOW, fetch_and_store, fill, recover
 from sync.mail_finish import finish_messages
 from sync.mail_follow import follow
@@ -26,6 +29,7 @@ from sync.mail_run import Box, MailRun
 from sync.mail_store import drop_locations, held_uids, mark_unplaced, save_state, state_of
 
 RECONNECTS = 3
+GRACE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ def _pass(run: MailRun) -> None:
     for task in tasks:
         _one_mailbox(run, task)
     _forget_deleted(run, {mailbox.name for mailbox in listed})
+    if run.app.settings.mail_gone == "erase":
+        _erase_gone(run)
 
 
 def _listed(run: MailRun) -> Sequence[Mailbox]:
@@ -154,6 +160,8 @@ def _one_mailbox(run: MailRun, task: _Task) -> None:
         _start_over(run, box, seen)
     elif plan.rescope:
         _look_behind(run, box)
+    # Saved with the next window: what is looked at from here on is looked at under this choice.
+    box.state = replace(box.state, since=run.settings.since)
     run.phase = box.name
     fill(run, box, seen)
     if task.retry:
@@ -211,3 +219,23 @@ def _forget(session: Session, run: MailRun, mailbox_id: int) -> None:
     drop_locations(session, mailbox_id)
     mark_unplaced(session, shown, run.app.clock())
     session.execute(delete(MailboxRow).where(MailboxRow.id == mailbox_id))
+
+
+def _erase_gone(run: MailRun) -> None:
+    """Erase what left the mailbox, if the setting says so. A message on its way between two folders is in neither
+    for a moment, so only what has been gone for a while counts."""
+    gone = (
+        select(MessageRow.id)
+        .where(MessageRow.account_id == run.lease.account_id)
+        .where(MessageRow.unplaced_at <= run.app.clock() - GRACE)
+        .limit(BATCH)
+    )
+    while True:
+        with run.step() as session:
+            ids = list(session.scalars(gone))
+            packs = packs_of(session, ids)
+            erase_messages(session, ids)
+            scrub_packs(session, packs)
+            run.counts["erased"] += len(ids)
+        if len(ids) < BATCH:
+            return

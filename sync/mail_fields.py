@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ _MAX_TOKENS = 8 * MAX_ADDRESSES
 MAX_REFERENCES = 200
 MAX_ID = 998  # RFC 5322 2.1.1: no line is longer
 MAX_NAME = 500
+_USUAL = 200  # longer values are not kept in the caches
 
 _ROLES = (
     (b"from", AddressRole.FROM),
@@ -50,7 +51,15 @@ _DATE = re.compile(
     r"(?:[A-Za-z]{3,9},?\s{1,9})?(\d{1,2})\s{1,9}([A-Za-z]{3})[a-z]{0,6}\s{1,9}(\d{4})"
     r"\s{1,9}(\d{1,2}):(\d\d)(?::(\d\d))?\s{0,9}([+-])(\d\d)(\d\d)(?!\d)"
 )
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {
+    name: f"{number:02}"
+    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+}
+_MACHINE_FIELDS = frozenset(
+    (b"list-id", b"list-post", b"list-unsubscribe", b"precedence", b"feedback-id", b"auto-submitted", b"x-autoreply")
+    + (b"x-auto-response-suppress", b"x-autorespond", b"x-failed-recipients", b"return-path")
+)
+_NO_MARKS: frozenset[Mark] = frozenset()
 _BOUNCER = re.compile(r"(?i)(?:mailer-daemon|postmaster)@")
 
 
@@ -60,39 +69,67 @@ def addresses_of(block: HeaderBlock, hint: str) -> tuple[tuple[Address, ...], tu
     All To and Cc fields count; of a repeated From only the first does, as for every reader.
     """
     found: list[Address] = []
-    seen: set[tuple[AddressRole, str, str]] = set()
     defects: list[str] = []
+    fields = block.fields
     for name, role in _ROLES:
-        values = block.every(name)
-        if not values:
+        if name not in fields:
             continue
-        if role in (AddressRole.FROM, AddressRole.SENDER) and len(values) > 1:
+        values = block.every(name)
+        if len(values) > 1 and role in (AddressRole.FROM, AddressRole.SENDER):
             defects.append(f"repeated-{role.value}")
             values = values[:1]
-        for value in values:
-            for display, email, key in _keyed_addresses(header_text(value, hint)):
-                if len(found) >= MAX_ADDRESSES:
-                    return tuple(found), (*defects, "too-many-addresses")
-                if (mark := (role, display, key)) not in seen:
-                    seen.add(mark)
-                    found.append(Address(role, display, email, key))
+        text = header_text(values[0], hint)
+        if len(values) == 1:
+            found += _usual_list(role, text) if len(text) <= _USUAL else _list(role, [text])
+        else:
+            found += _list(role, [text, *(header_text(value, hint) for value in values[1:])])
+        if len(found) > MAX_ADDRESSES:
+            defects.append("too-many-addresses")
+            return tuple(found[:MAX_ADDRESSES]), tuple(defects)
     return tuple(found), tuple(defects)
 
 
-def _keyed_addresses(text: str) -> Iterable[tuple[str, str, str]]:
-    if len(text) <= 200:
-        return _usual_addresses(text)
-    return ((name, email, address_key(email)) for name, email in read_addresses(text))
+def _list(role: AddressRole, texts: Iterable[str]) -> tuple[Address, ...]:
+    """The addresses of all fields of one name, each once; one more than allowed at most."""
+    found: dict[tuple[str, str], Address] = {}
+    for text in texts:
+        for name, email in _mailboxes(text):
+            usual = len(name) + len(email) <= _USUAL
+            one = _usual_address(role, name, email) if usual else _address(role, name, email)
+            if one:
+                found.setdefault((one.name, one.key), one)
+                if len(found) > MAX_ADDRESSES:
+                    break
+    return tuple(found.values())
+
+
+def _address(role: AddressRole, name: str, email: str) -> Address | None:
+    """An address of a name as written, encoded words included; None when it is empty or too long to be one."""
+    if not email or len(email) > MAX_ADDRESS:
+        return None
+    if name:
+        name = clean_line(decode_words(name[: 8 * MAX_NAME]), MAX_NAME)
+    return Address(role, name, email, address_key(email))
 
 
 @lru_cache(maxsize=2048)
-def _usual_addresses(text: str) -> tuple[tuple[str, str, str], ...]:
+def _usual_list(role: AddressRole, text: str) -> tuple[Address, ...]:
     # The owner of a mailbox and its regular correspondents stand in most of its messages.
-    return tuple([(name, email, address_key(email)) for name, email in read_addresses(text)])
+    return _list(role, [text])
+
+
+_usual_address = lru_cache(maxsize=4096)(_address)
 
 
 def read_addresses(text: str) -> Iterator[tuple[str, str]]:
-    """(display name, address) of each mailbox in an address list; groups are flattened (RFC 5322 3.4).
+    """(display name, address) of each mailbox in an address list; groups are flattened (RFC 5322 3.4)."""
+    for name, email in _mailboxes(text):
+        if one := _address(AddressRole.TO, name, email):
+            yield one.name, one.email
+
+
+def _mailboxes(text: str) -> Iterator[tuple[str, str]]:
+    """The same with names as they are written; some may be no usable address.
 
     Linear: a quote or comment that does not close is looked for once, later ones are then plain characters.
     """
@@ -104,7 +141,8 @@ def read_addresses(text: str) -> Iterator[tuple[str, str]]:
     for _ in range(_MAX_TOKENS):
         if fresh and (found := _PLAIN.match(text, at)):
             at = found.end()
-            yield from _named(found[1] or found[2] or "", found[3] or found[4])
+            quoted_name, plain_name, angle_email, bare_email = found.groups()
+            yield quoted_name or plain_name or "", angle_email or bare_email
             continue
         fresh = False
         found = _TOKEN.search(text, at)
@@ -165,14 +203,7 @@ def _mailbox(words: list[str], angle: str | None, comment: str) -> Iterator[tupl
         email = angle.rpartition(":")[2] if angle.startswith("@") else angle  # RFC 5322 4.4: obsolete route
         name = " ".join(words) or comment
     # A space belongs to a quoted local part only; elsewhere it is a slip of the sender.
-    yield from _named(name, clean_line(email, 4 * MAX_ADDRESS) if email.startswith('"') else _INVISIBLE.sub("", email))
-
-
-def _named(name: str, email: str) -> Iterator[tuple[str, str]]:
-    if email and len(email) <= MAX_ADDRESS:
-        if name:
-            name = clean_line(decode_words(name[: 8 * MAX_NAME]), MAX_NAME)
-        yield name, email
+    yield name, clean_line(email, 4 * MAX_ADDRESS) if email.startswith('"') else _INVISIBLE.sub("", email)
 
 
 def message_id(value: bytes, *, only_first: bool = False) -> str:
@@ -194,6 +225,8 @@ def message_ids(values: list[bytes]) -> tuple[str, ...]:
         return ()
     text = b" ".join(values)[-256 * 1024 :].decode("utf_8", "replace")
     found = _ANGLE.findall(text) or text.split()
+    if len(text) <= MAX_ID and text.isprintable() and " " not in "".join(found):
+        return tuple([one for one in dict.fromkeys(found) if one])  # nothing to clean: neither controls nor spaces
     ids = [one for one in dict.fromkeys(clean_line(raw, MAX_ID) for raw in found[-20 * MAX_REFERENCES :]) if one]
     if len(ids) > MAX_REFERENCES:
         ids = [ids[0], *ids[1 - MAX_REFERENCES :]]
@@ -203,15 +236,13 @@ def message_ids(values: list[bytes]) -> tuple[str, ...]:
 def sent_at(text: str) -> datetime | None:
     """The Date header as aware UTC (RFC 5322 3.3), None when unreadable; no zone counts as UTC."""
     found = _DATE.match(text)
-    if found and (name := found[2].lower()) in _MONTHS:
+    if found and (month := _MONTHS.get(found[2].lower())):
         day, _, year, hour, minute, second, sign, hours, minutes = found.groups()
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        seconds = "59" if second == "60" else second or "00"
         try:
-            zone = timezone(-offset if sign == "-" else offset)
-            local = datetime(
-                int(year), _MONTHS.index(name) + 1, int(day), int(hour), int(minute), min(int(second or 0), 59), 0, zone
-            )
-            return local.astimezone(UTC)
+            return datetime.fromisoformat(
+                f"{year}-{month}-{day:0>2}T{hour:0>2}:{minute}:{seconds}{sign}{hours}:{minutes}"
+            ).astimezone(UTC)
         except (ValueError, OverflowError):
             pass
     return _obsolete_date(text)
@@ -231,6 +262,8 @@ def _obsolete_date(text: str) -> datetime | None:
 def marks_of(block: HeaderBlock, addresses: tuple[Address, ...]) -> frozenset[Mark]:
     """What kind of machine mail this is by its header (RFC 3834 5, RFC 3464, RFC 2369, RFC 2919)."""
     fields = block.fields
+    if _MACHINE_FIELDS.isdisjoint(fields) and b"report" not in block.first(b"content-type").lower():
+        return _NO_MARKS
     marks: set[Mark] = set()
     precedence = _token(block, b"precedence")
     if b"list-id" in fields or b"list-post" in fields or b"list-unsubscribe" in fields or precedence == "list":

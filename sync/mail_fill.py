@@ -29,7 +29,7 @@ FIRST_WINDOW = 50
 WINDOW = 400
 # Windows whose messages are looked up together before their bytes are asked for.
 GROUP = 16
-WHOLE_WINDOW = 60
+WHOLE_WINDOW = 40
 # Parsed windows that may wait for their turn to be stored: the parser works while we read on.
 AHEAD = 2
 

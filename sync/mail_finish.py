@@ -59,7 +59,7 @@ def _next(run: MailRun, box: Box) -> list[tuple[UnfinishedRow, int, int]]:
         .limit(BATCH)
     )
     with run.app.db.reading() as session:
-        return list(session.execute(query).tuples())
+        return [(row, size, have) for row, size, have in session.execute(query)]
 
 
 def _read_on(run: MailRun, row: UnfinishedRow, size: int, have: int, structure: Structure | None) -> list[_Rest]:

@@ -97,7 +97,8 @@ def _finish(run: MailRun, box: Box, plan: MailboxPlan, seen: MailboxStatus, gone
     state = replace(state, since=run.settings.since)
     with run.step() as session:
         run.counts["left the folder"] += remove_locations(session, box.id, gone, now)
-        if plan.reset:
+        # A reset that took several slices is still counted in `resyncs` when its last one ends.
+        if plan.reset or box.state.resyncs:
             run.counts["gone from the mailbox"] += mark_lost(session, run.lease.account_id, now)
         save_state(session, box.id, state)
     box.state = state

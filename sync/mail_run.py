@@ -23,7 +23,7 @@ from sync.lease import Lease
 from sync.parser_process import Parser
 
 # With attachments wanted at once, this much of a message comes with its window; more is read piece by piece.
-WHOLE_FIRST = 8 * 1024 * 1024
+WHOLE_FIRST = 1024 * 1024
 
 
 class SliceEnded(Exception):  # not a failure: the run goes back to the end of the queue
@@ -87,7 +87,7 @@ class MailRun:
         self.source = source
 
     def checkpoint(self) -> None:
-        """Between two steps: raises SliceEnded when the time is over, Throttled when the day's bytes are used up."""
+        """Between two steps: raises SliceEnded when the time is over or the process ends, Throttled when the day's bytes are used up."""
         now = self.app.clock()
         if self.bytes_before + self.bytes_run >= self.app.settings.mail_daily_bytes:
             tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -96,7 +96,7 @@ class MailRun:
                 retry_after=(tomorrow - now).total_seconds(),
                 advice="The run goes on tomorrow; TWINBOX_MAIL_DAILY_BYTES sets the budget.",
             )
-        if now >= self.slice_ends:
+        if now >= self.slice_ends or self.app.stopping.is_set():
             raise SliceEnded
 
     @contextmanager

@@ -43,6 +43,7 @@ _NOT_ASCII_BASED = ("utf_16", "utf_32", "iso2022", "hz")
 _EBCDIC = ("cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140")
 _TEXT_JUNK = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]+")
 _LINE_JUNK = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_COMMON = frozenset(("", "utf_8", "cp1252"))
 _GUESS_BYTES = 4_096
 _WORDS = re.compile(r"[^a-z0-9]+")
 
@@ -104,7 +105,7 @@ def _guessed(data: bytes) -> str:
 def decode_body(data: bytes, label: str, *, ended: bool = True) -> tuple[str, bool]:
     """As `decode_bytes`, for body text: line ends become LF and control characters go."""
     codec = python_codec(label) if label else ""
-    if codec.startswith((*_NOT_ASCII_BASED, *_EBCDIC)):
+    if codec not in _COMMON and codec.startswith((*_NOT_ASCII_BASED, *_EBCDIC)):
         text, exact = decode_bytes(data, label, ended=ended)
         return clean_text(text.replace("\r\n", "\n").replace("\r", "\n")), exact
     if b"\r" in data:

@@ -19,6 +19,7 @@ MAX_SUBJECT = 2_000
 MAX_FILENAME = 255
 _USUAL_NAME = 40
 
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 _LOGICAL_LINE = re.compile(rb"\n(?![ \t])")  # continuation lines stay with their field (RFC 5322 2.2.3)
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _NAME = re.compile(rb"[!-9;-~]++[ \t]*+")
@@ -33,6 +34,8 @@ _ADDRESS_LISTS = frozenset((b"from", b"to", b"cc", b"bcc", b"reply-to"))
 _CHARSET = re.compile(rb'charset[ \t]*=[ \t]*"?([A-Za-z0-9._:-]{1,40})', re.IGNORECASE)
 _WORD = re.compile(r"=\?([^?\s]{1,80})\?([bBqQ])\?(.*?)\?=", re.DOTALL)
 _PARAM = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^;]*+))', re.DOTALL)
+# One plain parameter and nothing else: what is written of boundaries and of most file names.
+_ONE_PARAM = re.compile(r'\s*+([^\s;/]++(?:/[^\s;/]++)?+);\s*+([a-zA-Z]++)=(?:"([^"\\]*+)"|([^;"\\\s]++))\s*+')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
@@ -63,7 +66,9 @@ def unfolded(value: bytes) -> bytes:
     """A value on one line. A lone CR becomes a space: it never starts a field."""
     value = value.strip()
     if b"\n" in value:
-        value = _FOLD.sub(b" ", value)
+        value = value.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")
+        if b"\n" in value:
+            value = _FOLD.sub(b" ", value)
     return value.replace(b"\r", b" ") if b"\r" in value else value
 
 
@@ -75,33 +80,30 @@ def read_block(raw: bytes, start: int, end: int, *, complete: bool = True) -> He
     if raw.startswith((b"\n", b"\r\n"), start):
         return HeaderBlock({}, raw.index(b"\n", start) + 1)
     stop = min(end, start + MAX_BLOCK)
-    blank, body = find_blank_line(raw, start, stop)
-    lines = _LOGICAL_LINE.split(raw[start : blank if blank >= 0 else stop])
-    cut = blank < 0 and (stop < end or not complete)
+    blank = _BLANK_LINE.search(raw, start, stop)
+    lines = _LOGICAL_LINE.split(raw[start : blank.start() if blank else stop])
+    cut = blank is None and (stop < end or not complete)
     if cut:
         _trust_less(lines)
     fields, junk_at, defects = _fields(lines)
-    if blank >= 0:
-        if junk_at is not None and not _any_field(lines):
+    if blank:
+        if junk_at is not None and not fields and not _any_field(lines):
             return HeaderBlock({}, start, ("no-header",))
-        return HeaderBlock(fields, body, defects)
+        return HeaderBlock(fields, blank.end(), defects)
     if junk_at is not None and not cut:
         # Without a blank line the body begins with the first line that is no field.
         fields, _, _ = _fields(lines[:junk_at])
         return HeaderBlock(fields, _offset_of(raw, start, stop, lines[junk_at]), ("no-blank-line",))
     if stop == end:
         return HeaderBlock(fields, end, defects)
-    _, body = find_blank_line(raw, stop - 1, end)
-    return HeaderBlock(fields, body if body >= 0 else end, (*defects, "header-too-long"))
+    blank = _BLANK_LINE.search(raw, stop - 1, end)
+    return HeaderBlock(fields, blank.end() if blank else end, (*defects, "header-too-long"))
 
 
-def find_blank_line(raw: bytes, start: int, stop: int) -> tuple[int, int]:
-    """Where the first empty line's preceding line end is and where the line after it begins; (-1, -1) without one."""
-    at = raw.find(b"\n\r\n", start, stop)
-    bare = raw.find(b"\n\n", start, at + 1 if at >= 0 else stop)
-    if bare >= 0:
-        return bare, bare + 2
-    return at, at + 3 if at >= 0 else -1
+def small_block_end(raw: bytes, start: int, end: int) -> int:
+    """Where the body begins after a header block of 2 to 255 octets, -1 when the block is not that small."""
+    blank = _BLANK_LINE.search(raw, start, min(end, start + 256))
+    return blank.end() if blank else -1
 
 
 def _trust_less(lines: list[bytes]) -> None:
@@ -122,8 +124,8 @@ def _fields(lines: list[bytes]) -> tuple[dict[bytes, list[bytes]], int | None, t
     junk_at: int | None = None
     count = 0
     for index, line in enumerate(lines):
-        colon = line.find(b":")
-        key = _usual_key(line[:colon]) if 0 < colon <= _USUAL_NAME else _key(line[: max(colon, 0)])
+        colon = line.find(b":", 0, _USUAL_NAME)
+        key = _usual_key(line[:colon]) if colon > 0 else _key(line[: max(colon := line.find(b":"), 0)])
         if key is None:
             if junk_at is None and line.strip() and not (index == 0 and line.startswith(b"From ")):  # mbox separator
                 junk_at = index
@@ -178,7 +180,15 @@ def header_text(value: bytes, hint: str = "") -> str:
 
 def unstructured(value: bytes, hint: str = "", limit: int = MAX_SUBJECT) -> str:
     """The readable text of an unstructured field such as Subject."""
+    if len(value) <= 200 and value.isascii():
+        return _usual_text(value, limit)
     return clean_line(decode_words(header_text(value[:MAX_VALUE], hint)), limit)
+
+
+@lru_cache(maxsize=512)
+def _usual_text(value: bytes, limit: int) -> str:
+    # The messages of a conversation have one subject.
+    return clean_line(decode_words(value.decode("ascii")), limit)
 
 
 def decode_words(text: str) -> str:
@@ -226,7 +236,7 @@ def base64_bytes(data: bytes) -> bytes:
 
 def with_parameters(value: bytes, hint: str = "") -> tuple[str, Mapping[str, str]]:
     """A structured value such as Content-Type: the lower-case token and its parameters (RFC 2045 5.1, RFC 2231)."""
-    if len(value) <= 64 and value.isascii() and b"oundary" not in value and b"ame" not in value:
+    if len(value) <= 64 and value.isascii() and b"oundary" not in value:
         return _usual_parameters(value)
     return _parameters(value, hint)
 
@@ -239,6 +249,8 @@ def _usual_parameters(value: bytes) -> tuple[str, Mapping[str, str]]:
 
 def _parameters(value: bytes, hint: str) -> tuple[str, Mapping[str, str]]:
     text = header_text(value[:MAX_VALUE], hint)
+    if (one := _ONE_PARAM.fullmatch(text)) and len(one[1]) <= 128 and one[1].isprintable():
+        return one[1].lower(), {one[2].lower(): one[4] if one[3] is None else one[3]}
     kind, _, rest = text.partition(";")
     start = len(kind)
     kind = clean_line(kind, 128).lower()

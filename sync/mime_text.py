@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from selectolax.lexbor import LexborHTMLParser
@@ -43,8 +43,8 @@ def choose_text(raw: bytes, parts: list[Part]) -> tuple[str, bool, list[str]]:
     defects: list[str] = []
     ended = True
     room = MAX_TEXT
-    for _, group in groupby(enumerate(shown), key=lambda pair: pair[1].alternative or -pair[0]):
-        for part, text in _of_group(raw, [part for _, part in group], bool(pieces), defects):
+    for group in _groups(shown):
+        for part, text in _of_group(raw, group, bool(pieces), defects):
             ended = ended and part.ended
             pieces.append(text[:room])
             room -= len(pieces[-1])
@@ -54,6 +54,14 @@ def choose_text(raw: bytes, parts: list[Part]) -> tuple[str, bool, list[str]]:
     if not pieces:
         return "", all(part.ended for part in shown), defects
     return "\n".join(pieces), ended, defects
+
+
+def _groups(shown: list[Part]) -> Iterable[list[Part]]:
+    """Neighbours within one multipart/alternative together, all others alone."""
+    if len(shown) < 2 or (shown[0].alternative and shown[0].alternative == shown[-1].alternative and len(shown) == 2):
+        return [shown] if shown else []
+    grouped = groupby(enumerate(shown), key=lambda pair: pair[1].alternative or -pair[0])
+    return [[part for _, part in group] for _, group in grouped]
 
 
 def is_body(part: Part) -> bool:

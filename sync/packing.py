@@ -20,6 +20,7 @@ SNIPPET = 160
 
 _ROLES = {role.value: role for role in AddressRole}
 _MARKS = {mark.value: mark for mark in Mark}
+_NO_MARKS: frozenset[Mark] = frozenset()
 
 
 def new_compressor() -> zstandard.ZstdCompressor:
@@ -44,7 +45,7 @@ def pack_head(mail: ParsedMail, slices: tuple[int, int, int, int]) -> list[Any]:
             for one in mail.attachments
         ],
         (calendar.method, calendar.uid, calendar.sequence, calendar.recurrence_id) if calendar else None,
-        sorted(mail.marks),
+        sorted(mail.marks) if mail.marks else (),
         mail.defects,
         snippet_of(mail.text),
         slices,
@@ -122,9 +123,9 @@ def _item(row: list[Any]) -> ParsedItem:
         tuple([_address(*one) for one in addresses]),
         "",
         text_complete,
-        tuple([Attachment(*one) for one in attachments]),
+        tuple([Attachment(*one) for one in attachments]) if attachments else (),
         CalendarPart(*calendar) if calendar else None,
-        frozenset([_MARKS[mark] for mark in marks]),
+        frozenset([_MARKS[mark] for mark in marks]) if marks else _NO_MARKS,
         tuple(defects),
     )
     return ParsedItem(mail, snippet, Slice(raw_at, raw_length), Slice(text_at, text_length))
@@ -132,7 +133,10 @@ def _item(row: list[Any]) -> ParsedItem:
 
 def snippet_of(text: str) -> str:
     """The first 160 characters of a text, white space collapsed: what a list of messages shows."""
-    return " ".join(text[: 8 * SNIPPET].split())[:SNIPPET].rstrip()
+    short = " ".join(text[: 2 * SNIPPET].split())
+    if len(short) < SNIPPET < len(text):
+        short = " ".join(text[: 8 * SNIPPET].split())
+    return short[:SNIPPET].rstrip()
 
 
 def unpack_raw(pack: bytes, where: Slice, *, limit: int = MAX_UNPACKED) -> bytes:

@@ -68,7 +68,7 @@ def _parse(raw: bytes, complete: bool) -> ParsedMail:
         ended = False  # it may still come
     content = _Content(text, ended, defects=defects + text_defects)
     content.calendar = calendar_of(raw, parts, content.defects)
-    content.attachments = tuple(_attachment(part) for part in parts if _is_attachment(part))
+    content.attachments = tuple([_attachment(part) for part in parts if _is_attachment(part)])
     return _mail(block, hint, content)
 
 
@@ -79,27 +79,29 @@ def _hint(raw: bytes, block: HeaderBlock) -> str:
 
 def _mail(block: HeaderBlock, hint: str, content: _Content) -> ParsedMail:
     addresses, defects = addresses_of(block, hint)
+    fields = block.fields
     date_header = clean_line(block.first(b"date")[:998].decode("utf_8", "replace"), 200)
     moment = sent_at(date_header) if date_header else None
     all_defects = [*block.defects, *defects, *content.defects]
     if date_header and moment is None:
         all_defects.append("date")
-    if len(block.fields.get(b"message-id", ())) > 1:
+    if len(fields.get(b"message-id", ())) > 1:
         all_defects.append("repeated-message-id")
+    # By position, in the order of the fields: half the time of keywords.
     return ParsedMail(
-        message_id=message_id(block.first(b"message-id")),
-        in_reply_to=message_id(block.first(b"in-reply-to"), only_first=True),
-        references=message_ids(block.every(b"references")),
-        subject=unstructured(block.first(b"subject"), hint),
-        date_header=date_header,
-        sent_at=moment,
-        addresses=addresses,
-        text=content.text,
-        text_complete=content.text_complete,
-        attachments=content.attachments,
-        calendar=content.calendar,
-        marks=marks_of(block, addresses),
-        defects=tuple(dict.fromkeys(all_defects)),
+        message_id(block.first(b"message-id")),
+        message_id(block.first(b"in-reply-to"), only_first=True) if b"in-reply-to" in fields else "",
+        message_ids(block.every(b"references")) if b"references" in fields else (),
+        unstructured(block.first(b"subject"), hint),
+        date_header,
+        moment,
+        addresses,
+        content.text,
+        content.text_complete,
+        content.attachments,
+        content.calendar,
+        marks_of(block, addresses),
+        tuple(dict.fromkeys(all_defects)) if all_defects else (),
     )
 
 

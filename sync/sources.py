@@ -21,4 +21,4 @@ def open_mail(app: App, account_id: str) -> MailSource:
     if account is None:
         raise NotFound("no such account")
     spec = find_provider(app, account.workspace_id, account.provider).spec
-    return open_imap(app.guard, spec.imap, open_access(app, account_id), spec.quirks)
+    return open_imap(app.guard, spec.imap, open_access(app, account_id))

@@ -38,11 +38,11 @@ PIPELINE = 2
 STATUS_FLIGHT = 50
 
 
-def open_imap(guard: Guard, endpoint: Endpoint, access: Access, quirks: frozenset[str] = frozenset()) -> ImapSource:
+def open_imap(guard: Guard, endpoint: Endpoint, access: Access) -> ImapSource:
     """Connect and sign in. Raises what `GuardedIMAPClient` and `sign_in` raise."""
     client = GuardedIMAPClient(guard, endpoint)
     try:
-        sign_in(client, access, quirks)
+        sign_in(client, access)
         return ImapSource(client)
     except TwinboxError:
         client.shutdown()
@@ -56,7 +56,11 @@ class ImapSource:
         self._client = client
         capabilities = {bytes(name).upper() for name in client.capabilities()}
         self._wire = Wire(client.socket(), client.server_file)
-        self._qresync = b"QRESYNC" in capabilities and b"CONDSTORE" in capabilities and self._enable_qresync()
+        try:
+            self._qresync = b"QRESYNC" in capabilities and b"CONDSTORE" in capabilities and self._enable_qresync()
+        except TwinboxError:
+            self._wire.close()  # nobody else could end its thread
+            raise
         self._traits = SourceTraits(
             gmail=b"X-GM-EXT-1" in capabilities,
             condstore=b"CONDSTORE" in capabilities,

@@ -127,13 +127,15 @@ def usual_items(parts: Sequence[bytes]) -> dict[bytes, Value] | None:
         kind = match.lastindex
         if kind == 2:
             items[match[1]] = match[2]
-        elif kind == 4:
+        elif kind == 4 and b"NIL" not in match[4].upper():
             items[match[3]] = list(match[4].split())
         elif kind == 6:
             items[match[5]] = match[6]
-        else:
+        elif kind == 7 and len(parts) == 3 and at == len(text):
             items[match[7]] = parts[1]
             text, at = parts[2], 0
+        else:
+            return None
     return items if text[at:] == b")\r\n" else None
 
 

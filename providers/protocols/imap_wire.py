@@ -21,7 +21,7 @@ MAX_LITERAL = 16 * 1024 * 1024
 MAX_LITERALS = 1_000
 # Far above what any command of ours can rightly bring, far below what hurts.
 MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-MAX_RESPONSE_LINES = 5_000_000
+MAX_RESPONSE_LINES = 1_000_000
 READ_TIMEOUT = 60.0
 
 _LITERAL_END = re.compile(rb"\{(\d+)\+?\}\r\n$")

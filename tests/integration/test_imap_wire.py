@@ -20,7 +20,7 @@ GOOD = (
     b"* OK [UIDVALIDITY 3] valid\r\n"
     b"* 1 FETCH (UID 7 FLAGS (\\Seen) BODY[]<0> {11}\r\nT1 OK\r\n* 2\n X-GM-LABELS ({3}\r\na\r\n))\r\n"
     b"* 2 FETCH (UID 8 BODY[]<0> {0}\r\n)\r\n"
-    b"* ESEARCH (TAG \"T1\") UID ALL 1:3\r\n"
+    b'* ESEARCH (TAG "T1") UID ALL 1:3\r\n'
     b"T1 OK done\r\n"
 )
 
@@ -115,9 +115,7 @@ def test_a_connection_reset_at_any_byte_is_a_passing_fault(cut: int) -> None:
 
 
 def test_completions_may_come_in_any_order_with_answers_between() -> None:
-    said = (
-        b"* 1 FETCH (UID 1)\r\n* 9 FETCH (UID 9)\r\nT2 OK b\r\n* 2 FETCH (UID 2)\r\n* 3 EXISTS\r\nT1 OK a\r\n"
-    )
+    said = b"* 1 FETCH (UID 1)\r\n* 9 FETCH (UID 9)\r\nT2 OK b\r\n* 2 FETCH (UID 2)\r\n* 3 EXISTS\r\nT1 OK a\r\n"
     found = answer(say(said), b"UID FETCH 1:2 (UID)", b"UID FETCH 9 (UID)")
     assert [item.tag for item in found if isinstance(item, Tagged)] == [b"T2", b"T1"]
     assert len(found) == 6
@@ -136,8 +134,8 @@ def test_reading_may_stop_at_one_completion_and_go_on_for_the_next() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [b"T9 OK\r\n", b"T1 OK\r\nT1 OK\r\n", b"+ go on\r\n", b"+ OK\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"\r\n", b"T1\r\n",
-     b"T1 MAYBE\r\n", b"*\r\n", b"\x00\xff\r\n", b"T1 BYE\r\n", b" T1 OK\r\n"],
+    [b"T9 OK\r\n", b"T1 OK\r\nT1 OK\r\n", b"+ go on\r\n", b"+ OK\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"\r\n",
+     b"T1\r\n",     b"T1 MAYBE\r\n", b"*\r\n", b"\x00\xff\r\n", b"T1 BYE\r\n", b" T1 OK\r\n"],
 )  # fmt: skip
 def test_what_is_no_answer_to_us_ends_the_connection(said: bytes) -> None:
     with pytest.raises(Transient):
@@ -205,6 +203,13 @@ def test_a_deadline_that_was_kept_does_not_end_the_connection_later() -> None:
         for _ in range(50):
             dog.start(0.05)
             dog.stop()
+        dog._thread.join(0.2)
+        assert not dog.fired
+        dog.start(0.2)
+        dog._thread.join(0.05)  # long enough for it to wait on the deadline
+        dog.stop()
+        dog._thread.join(0.3)
+        assert not dog.fired
         dog.start(20)
         dog._thread.join(0.2)
         assert not dog.fired

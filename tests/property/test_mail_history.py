@@ -6,11 +6,11 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 import structlog
@@ -23,7 +23,7 @@ from sync import mail_fill
 from sync.mail_run import MailRun
 from tests.support.mail_factory import make_mail
 from tests.support.mail_servers import GmailBox, PlainBox, Shown, gmail_box, plain_box
-from tests.support.mail_sync import Crash, CrashingDatabase, Linked, Template, marker
+from tests.support.mail_sync import Crash, CrashingDatabase, Template, marker
 
 PROFILES: dict[str, PlainProfile | None] = {
     "gmail": None,
@@ -104,7 +104,7 @@ class History(RuleBasedStateMachine):
         """The server is well again; after three undisturbed runs the store must equal it."""
         self.double.faults.clear(self.box.address)
         box = self.double.box(self.box.address)
-        box.late_commands, box.late_select, box.modseq_offset = 0, False, 0
+        box.late_commands, box.held_at, box.modseq_offset = 0, None, 0
         self.linked.clock.advance(hours=25)  # what was set aside is due, and so is the daily sweep
         self.linked.run()
         self.linked.run_clean()
@@ -185,9 +185,9 @@ class History(RuleBasedStateMachine):
     @rule(old=st.sampled_from(NAMES), new=st.sampled_from(NAMES))
     def a_folder_is_renamed(self, old: str, new: str) -> None:
         there = self.double.box(self.box.address).folders
-        if old in there and not any(name == new or name.startswith(f"{new}/") for name in there):
-            if not new.startswith(f"{old}/"):
-                self.box.rename(old, new)
+        taken = any(name == new or name.startswith(f"{new}/") for name in there)
+        if old in there and not taken and not new.startswith(f"{old}/"):
+            self.box.rename(old, new)
 
     @rule(name=st.sampled_from(NAMES))
     def a_folder_is_deleted(self, name: str) -> None:
@@ -201,10 +201,11 @@ class History(RuleBasedStateMachine):
         names = self.folders()
         self.box.bump_uidvalidity(names[pick % len(names)])
 
-    @rule(commands=st.integers(0, 4), offset=st.integers(-6, 3), late=st.booleans())
-    def modseqs_are_off(self, commands: int, offset: int, late: bool) -> None:
+    @rule(commands=st.integers(0, 4), offset=st.integers(-6, 3), held=st.booleans())
+    def modseqs_are_off(self, commands: int, offset: int, held: bool) -> None:
         box = self.double.box(self.box.address)
-        box.late_commands, box.late_select, box.modseq_offset = commands, late, offset
+        box.late_commands, box.modseq_offset = commands, offset
+        box.held_at = box.modseq if held else None
 
     @rule(to=st.integers(1, 12))
     def the_server_is_restored_with_lower_modseqs(self, to: int) -> None:
@@ -273,14 +274,14 @@ def test_whatever_happens_the_store_ends_as_the_server(name: str, tmp_path: Path
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with ExitStack() as stack:
         stack.callback(structlog.reset_defaults)
-        double: Any = GmailDouble(profile=profile or "gmail", tls=False, smtp=False, clock=Clock())
+        double = GmailDouble(profile=profile or "gmail", tls=False, smtp=False, clock=Clock())
         stack.enter_context(double)
         template = Template.make(tmp_path)
         run_state_machine_as_test(
-            lambda: History(double, template, next(numbers)),
+            cast("type[History]", lambda: History(double, template, next(numbers))),
             settings=settings(
                 # Each example is a whole history with several runs: a quarter of what the profile says.
-                max_examples=max(1, settings.default.max_examples // 4),
+                max_examples=max(1, settings().max_examples // 4),
                 stateful_step_count=25,
                 deadline=None,
                 derandomize=True,

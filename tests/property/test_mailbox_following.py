@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.mailbox import MAX_RESYNCS, SWEEP_EVERY, MailboxPlan, MailboxState, Sweep, begin, plan_mailbox, settle, windows
+from core.mailbox import (
+    MAX_RESYNCS,
+    SWEEP_EVERY,
+    MailboxPlan,
+    MailboxState,
+    Sweep,
+    begin,
+    plan_mailbox,
+    settle,
+    windows,
+)
 from core.types import MailboxStatus
 from core.uidset import UidSet
 
@@ -83,7 +93,7 @@ class Server:
         if self.modseq == 1:
             return  # nothing could tell
         self.version += 1
-        self.messages = {uid: (1, self.version) for uid in self.messages}
+        self.messages = dict.fromkeys(self.messages, (1, self.version))
         self.modseq = self.told = 1
         self.removed = []
 

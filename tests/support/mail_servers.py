@@ -1,5 +1,5 @@
-"""One user's mailbox on a running server, moved by the hands of "another mail program": the same few actions on the
-sandbox and on Dovecot. What the service makes of it is looked at by the tests, through `mail_sync` or a `MailSource`."""
+"""One user's mailbox on a running server, and what another mail program does to it: the same actions on the sandbox
+and on Dovecot. What the service makes of it is looked at by the tests, through `mail_sync` or a `MailSource`."""
 
 from __future__ import annotations
 
@@ -264,8 +264,7 @@ class DovecotBox:
     def append(self, folder: str, raw: bytes, flags: Iterable[str] = (), when: datetime | None = None) -> int:
         with self.server.connect(self.address) as client:
             date = imaplib.Time2Internaldate(when) if when else ""
-            # imaplib's argument for "now" is None, which its annotation does not know.
-            status, answer = client.append(_quoted(folder), f"({' '.join(flags)})", date or None, raw)  # type: ignore[arg-type]
+            status, answer = client.append(_quoted(folder), f"({' '.join(flags)})", date, raw)
             found = _APPENDED.search(answer[0])
             assert status == "OK"
             assert found is not None, answer

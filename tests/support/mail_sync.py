@@ -6,13 +6,13 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import delete, event, func, select, update
+from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
 from core.mail_settings import MailSettings
@@ -122,10 +122,9 @@ class Linked:
     server: MailServer
     reports: list[RunReport] = field(default_factory=list)
 
-    def run(self, watch: Callable[[MailRun], None] | None = None) -> RunReport:
+    def run(self, watch: Watch | None = None) -> RunReport:
         """One run of the mail channel now."""
-        more: dict[str, Watch] = {} if watch is None else {"watch": watch}
-        report = run_sync(self.app, self.account_id, Channel.MAIL, **more)
+        report = run_sync(self.app, self.account_id, Channel.MAIL, watch=watch or _unwatched)
         self.reports.append(report)
         return report
 
@@ -218,6 +217,10 @@ class Linked:
         self.app.close()
 
 
+def _unwatched(_run: MailRun) -> None:
+    return
+
+
 def new_database(app: App) -> CrashingDatabase:
     """A database that can crash, on the app's data."""
     return CrashingDatabase(app.settings.database)
@@ -258,15 +261,3 @@ def link(app: App, server: MailServer, clock: TestClock) -> Linked:
         app, make_user(app), imap=server.endpoint, address=server.address, password=server.password
     )
     return Linked(app, account, clock, server)
-
-
-def drop_channel_lease(linked: Linked) -> None:
-    """Let somebody else take the channel at once."""
-    with linked.app.db.transaction() as session:
-        session.execute(update(ChannelRow).values(lease_until=None))
-
-
-def forget_runs(linked: Linked) -> None:
-    """Remove the run records, so that counting starts anew."""
-    with linked.app.db.transaction() as session:
-        session.execute(delete(RunRow))

@@ -16,7 +16,7 @@ from providers.protocols.imap_errors import as_imap_error, is_damage
     ("text", "kind", "advice"),
     [
         (b"[AUTHENTICATIONFAILED] Invalid credentials (Failure)", NeedsRelink, "again"),
-        (b"[ALERT] Application-specific password required: https://support.example/185833 (Failure)", NeedsRelink, "app"),
+        (b"[ALERT] Application-specific password required: https://x/185833 (Failure)", NeedsRelink, "app"),
         (b"[ALERT] Invalid credentials (Failure)", NeedsRelink, "again"),
         (b"[ALERT] Please log in via your web browser: https://x (Failure)", NeedsRelink, "browser"),
         (b"[WEBALERT https://x] Web login required", NeedsRelink, "browser"),

@@ -31,7 +31,7 @@ def test_a_plain_message_has_no_attachments_and_text_to_its_end() -> None:
 
 
 def test_the_parts_of_a_mixed_message_are_numbered_as_they_are_fetched() -> None:
-    pdf = '("application" "PDF" ("name" "a.pdf") "<cid@x>" NIL "base64" 5000 NIL ("attachment" ("filename" "b.pdf")) NIL)'
+    pdf = '("application" "PDF" ("name" "a.pdf") "<cid@x>" NIL "base64" 5000 NIL (NIL ("filename" "b.pdf")) NIL)'
     found = structure(f'((({TEXT} {HTML} "alternative") {pdf} "related") {pdf} "mixed" ("boundary" "x"))')
     assert found is not None
     assert [(a.section, a.filename, a.content_type, a.size, a.content_id) for a in found.attachments] == [
@@ -70,16 +70,16 @@ def test_a_forwarded_message_is_one_attachment_with_its_own_disposition() -> Non
         ('("name" "=?utf-8?q?=C3=BC.pdf?=")', "ü.pdf"),
         ('("name" "=?utf-8?b?a?=")', "=?utf-8?b?a?="),
         ('("name" "=?nope?q?a?=")', "=?nope?q?a?="),
-        ("(\"name*\" \"utf-8''%C3%BC.pdf\")", "ü.pdf"),
-        ("(\"name*\" \"iso-8859-1'de'%FC.pdf\")", "ü.pdf"),
-        ("(\"name*0*\" \"utf-8''%C3\" \"name*1*\" \"%BC.p\" \"name*2\" \"df%20\")", "ü.pdf%20"),
+        ('("name*" "utf-8\'\'%C3%BC.pdf")', "ü.pdf"),
+        ('("name*" "iso-8859-1\'de\'%FC.pdf")', "ü.pdf"),
+        ('("name*0*" "utf-8\'\'%C3" "name*1*" "%BC.p" "name*2" "df%20")', "ü.pdf%20"),
         ('("name*0" "long" "name*1" "er.pdf")', "longer.pdf"),
         ('("name*0" "it\'s 100%25.pdf")', "it's 100%25.pdf"),
-        ("(\"name*\" \"nope''a%20b\")", "a b"),
-        ("(\"name*\" \"idna''a\")", "a"),
-        ("(\"name*\" \"undefined''a\")", "a"),
-        ("(\"name*\" \"hex''a\")", "a"),
-        ("(\"name*\" \"''a%00b\")", "a_b"),
+        ('("name*" "nope\'\'a%20b")', "a b"),
+        ('("name*" "idna\'\'a")', "a"),
+        ('("name*" "undefined\'\'a")', "a"),
+        ('("name*" "hex\'\'a")', "a"),
+        ('("name*" "\'\'a%00b")', "a_b"),
         ('("name*" "a")', "a"),
         ('("name" "../../etc/passwd")', "_.._etc_passwd"),
         ('("name" NIL)', ""),
@@ -113,16 +113,18 @@ def test_parts_are_counted_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["=?a?q?" * 200_000, "=?utf-8?b?" + "A" * 1_000_001 + "?=", "=?" * 500_000], ids=["words", "base64", "starts"]
+    "name",
+    ["=?a?q?" * 200_000, "=?utf-8?b?" + "A" * 1_000_001 + "?=", "=?" * 500_000],
+    ids=["words", "base64", "starts"],
 )
 def test_a_name_made_to_cost_time_costs_little(name: str) -> None:
     started = time.process_time()
     only_name(f'("name" "{name}")')
-    only_name(f"(\"name*\" \"punycode''{'a' * 1_000_000}\")")
+    only_name(f'("name*" "punycode\'\'{"a" * 1_000_000}")')
     assert time.process_time() - started < 2
 
 
-_atom = st.one_of(st.none(), st.sampled_from([b"text", b"plain", b"message", b"rfc822", b"7", b"name*", b"x"]), st.binary())
+_atom = st.one_of(st.none(), st.sampled_from([b"text", b"plain", b"message", b"rfc822", b"7", b"name*"]), st.binary())
 _value: st.SearchStrategy[Value] = st.recursive(_atom, lambda inner: st.lists(inner, max_size=10), max_leaves=40)
 
 

@@ -27,7 +27,14 @@ NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SEEN = MailboxStatus(uidvalidity=7, uidnext=101, exists=100, highest_modseq=50)
 PLAIN = replace(SEEN, highest_modseq=0)
 SYNCED = MailboxState(
-    uidvalidity=7, uidnext=101, exists=100, modseq=50, seen_modseq=50, confirmed=1, done=UidSet.span(1, 100), swept_at=NOW
+    uidvalidity=7,
+    uidnext=101,
+    exists=100,
+    modseq=50,
+    seen_modseq=50,
+    confirmed=1,
+    done=UidSet.span(1, 100),
+    swept_at=NOW,
 )
 
 
@@ -143,6 +150,10 @@ def test_a_fallen_mod_sequence_has_every_flag_read_and_restarts_there() -> None:
     state = settle(SYNCED, seen, found, newest_modseq=3, now=NOW)
     assert state.modseq == 3
     assert plan(state, seen).quiet
+
+
+def test_a_mod_sequence_below_the_last_report_has_every_flag_read_though_it_is_above_the_cursor() -> None:
+    assert plan(replace(SYNCED, modseq=10, seen_modseq=50), replace(SEEN, highest_modseq=20)).sweep is Sweep.ALL
 
 
 def test_a_sweep_never_moves_the_cursor_past_what_the_server_reported() -> None:

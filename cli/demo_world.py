@@ -1,0 +1,148 @@
+"""Builds the world of `twinbox demo`: a temporary installation beside the stand-ins for Google and Gmail.
+What happens in it is told by `cli.demo_story`. Everything is on loopback and gone at the end."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+from core.secret import Secret
+from core.settings import PREFIX, Settings
+from sandbox.clock import SandboxClock
+from sandbox.gmail import GmailDouble
+from sandbox.google import GoogleDouble
+from sandbox.world import annas_mailbox, fill_mailbox
+from sandbox.world_letters import ANNA_ADDRESS
+from sync.app import App, build_app
+from sync.registry import ProviderChange, save_provider
+from sync.users import ensure_workspace
+
+HOST = "127.0.0.1"
+PROVIDER = "gmail"
+# The world begins this long ago, so that the story can let time pass without running ahead of the wall clock.
+HEAD_START = timedelta(minutes=40)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoWorld:
+    """A running world. `environment` lets `twinbox` commands in another terminal work on it."""
+
+    folder: Path
+    clock: SandboxClock
+    google: GoogleDouble
+    gmail: GmailDouble
+    app: App
+    workspace: str
+    ca_file: Path
+    environment: Mapping[str, str]
+
+    @property
+    def masks(self) -> Mapping[str, str]:
+        """What differs from one machine and run to the next, and what a picture shows in its place."""
+        ports = {str(self.gmail.imap_port): "40993", str(self.gmail.smtps_port): "40465"}
+        return {str(self.folder): "<temporary folder>", self.google.base_url: f"https://{HOST}:40443", **ports}
+
+    def trusting(self) -> ssl.SSLContext:
+        """A TLS context for a client that trusts the throw-away authority."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+
+@contextmanager
+def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
+    """Start everything, remove everything afterwards.
+
+    `browser`: a person will open the consent page. It is then served as plain HTTP on loopback, since a browser
+    would warn of a certificate that only this demo trusts; mail is on TLS in any case.
+    """
+    with ExitStack() as stack:
+        # Made with mode 0700.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinbox-demo-")))
+        tls = _write_tls(folder)
+        clock = SandboxClock()
+        clock.advance(-HEAD_START.total_seconds())
+        google = stack.enter_context(GoogleDouble(clock=clock, tls=None if browser else (tls.certificate, tls.key)))
+        gmail = stack.enter_context(_gmail(google, clock, tls))
+        settings = _settings(folder, google, tls)
+        app = build_app(settings, clock=clock.now)
+        stack.callback(app.close)
+        _migrate(app)
+        workspace = ensure_workspace(app, settings.workspace)
+        _people(google, gmail, clock)
+        _register(app, workspace, google, gmail)
+        environment = {
+            f"{PREFIX}DATA_DIR": str(settings.data_dir),
+            f"{PREFIX}GOOGLE_BASE_URL": google.base_url,
+            f"{PREFIX}CA_FILE": str(tls.ca),
+            f"{PREFIX}ALLOW_NETWORKS": f"{HOST}/32",
+        }
+        yield DemoWorld(folder, clock, google, gmail, app, workspace, tls.ca, environment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tls:
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def _write_tls(folder: Path) -> _Tls:
+    authority = trustme.CA(organization_name="Twinbox demo, for this run only")
+    server = authority.issue_cert(HOST, "localhost")
+    tls = _Tls(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    authority.cert_pem.write_to_path(tls.ca)
+    tls.certificate.write_bytes(b"".join(part.bytes() for part in server.cert_chain_pems))
+    tls.key.touch(mode=0o600)
+    server.private_key_pem.write_to_path(tls.key)
+    return tls
+
+
+def _gmail(google: GoogleDouble, clock: SandboxClock, tls: _Tls) -> GmailDouble:
+    def check_token(token: str) -> tuple[str, datetime] | None:
+        address, info = google.mail_user(token), google.token_active(token)
+        return (address, info.expires_at) if address and info else None
+
+    return GmailDouble(check_token=check_token, certfile=tls.certificate, keyfile=tls.key, clock=clock)
+
+
+def _settings(folder: Path, google: GoogleDouble, tls: _Tls) -> Settings:
+    return Settings(
+        data_dir=folder / "data",
+        google_base_url=google.base_url,
+        ca_file=tls.ca,
+        allow_networks=(ipaddress.ip_network(f"{HOST}/32"),),
+    )
+
+
+def _migrate(app: App) -> None:
+    from sync.migrate import upgrade  # loads the migrations, as `cli.context` does
+
+    upgrade(app)
+
+
+def _people(google: GoogleDouble, gmail: GmailDouble, clock: SandboxClock) -> None:
+    google.users.add(ANNA_ADDRESS, "Anna Keller")
+    gmail.add_user(ANNA_ADDRESS)
+    fill_mailbox(gmail, ANNA_ADDRESS, annas_mailbox(clock.now()))
+
+
+def _register(app: App, workspace: str, google: GoogleDouble, gmail: GmailDouble) -> None:
+    """What an administrator does once: an OAuth client at Google, its keys and the servers in the registry."""
+    client = google.clients.add("desktop", name="Twinbox demo")
+    change = ProviderChange(
+        spec={
+            "imap": {"host": HOST, "port": gmail.imap_port, "security": "tls"},
+            "smtp": {"host": HOST, "port": gmail.smtps_port, "security": "tls"},
+            "smtp_alternatives": [{"host": HOST, "port": gmail.submission_port, "security": "starttls"}],
+        },
+        client_id=client.client_id,
+        client_secret=Secret(client.client_secret),
+    )
+    save_provider(app, workspace, PROVIDER, change, create=False)

@@ -1,0 +1,179 @@
+"""Connects to an IMAP server through the guard and signs in; what is read afterwards is `imap` and `imap_wire`.
+imapclient does the greeting, STARTTLS, SASL and ID; every argument passes our own check first."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError
+
+from core.errors import Misconfigured, NeedsRelink, Transient, TwinboxError
+from core.ports import Access
+from core.provider import Endpoint
+from core.secret import Secret
+from core.types import Security
+from providers.protocols.connect import Guard
+from providers.protocols.imap_errors import as_imap_error
+from providers.protocols.imap_wire import READ_TIMEOUT, Watchdog
+from providers.protocols.sasl import parse_challenge, reject_control, xoauth2_payload
+
+CONNECT_SECONDS = 15.0
+# Greeting, TLS and sign-in together; a server that drips its answers must not hold a worker longer.
+SIGN_IN_SECONDS = 60.0
+BUFFER = 64 * 1024
+# RFC 5530 3: the server is in trouble; the credentials may be as good as ever. An outage must unlink nobody.
+_PASSING = re.compile(rb"\[(UNAVAILABLE|INUSE|SERVERBUG|CONTACTADMIN)\]|temporar|try again", re.IGNORECASE)
+CLIENT_ID = {"name": "Twinbox", "vendor": "Twinbox"}
+
+
+class _Imap4(imaplib.IMAP4):
+    """imaplib on a socket that is connected already, with a buffer fit for bulk reading."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._connected = sock
+        super().__init__(host="")
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:  # noqa: ARG002  # imaplib's signature
+        self.host, self.port = host, port
+        self.sock = self._connected
+        self.file = self.sock.makefile("rb", BUFFER)  # type: ignore[assignment]  # the stub wants IO, not IOBase
+
+
+class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no type hints
+    """A connection to an IMAP server, protected as the endpoint says.
+
+    Raises Refused, Transient or Misconfigured (certificate, STARTTLS not offered).
+    """
+
+    def __init__(self, guard: Guard, endpoint: Endpoint, timeout: float = CONNECT_SECONDS) -> None:
+        self._guard, self._endpoint = guard, endpoint
+        sock = guard.open_socket(endpoint.host, endpoint.port, timeout)
+        if endpoint.security is Security.TLS:
+            sock = guard.wrap_tls(sock, endpoint.host)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(READ_TIMEOUT)
+        self._ready = sock
+        with self._speaking(sock):
+            super().__init__(endpoint.host, endpoint.port, ssl=endpoint.security is Security.TLS, use_uid=True)
+        # imaplib would repr() every literal for a log nobody reads, mail text included.
+        self._imap.debug = 0
+        if endpoint.security is Security.STARTTLS:
+            self._upgrade()
+        elif endpoint.security is Security.PLAIN and not guard.is_trusted(sock):
+            self.shutdown()
+            raise Misconfigured(
+                f"{endpoint.host} would be spoken to without TLS", advice="Use security tls or starttls."
+            )
+
+    def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802  # imapclient's name
+        return _Imap4(self._ready)
+
+    def _upgrade(self) -> None:
+        with self._speaking(self._imap.sock):
+            # Capabilities told before TLS may come from anybody on the way (RFC 9051 11.1).
+            if not self.has_capability("STARTTLS"):
+                raise Misconfigured(
+                    f"{self._endpoint.host} does not offer STARTTLS",
+                    advice="Use port 993 with security tls, or ask the provider for the right port.",
+                )
+            self._imap._simple_command("STARTTLS")  # noqa: SLF001  # imapclient's own method would not guard the TLS
+            sock = self._guard.wrap_tls(self._imap.sock, self._endpoint.host)
+            self._imap.sock = sock
+            self._imap.file = sock.makefile("rb", BUFFER)
+            self._cached_capabilities = None
+
+    @contextmanager
+    def _speaking(self, sock: socket.socket) -> Iterator[None]:
+        """Within a deadline; failures become ours, and the connection ends with them."""
+        watchdog = Watchdog(sock)
+        watchdog.start(SIGN_IN_SECONDS)
+        try:
+            yield
+        except (IMAPClientError, imaplib.IMAP4.error, OSError, ValueError) as error:
+            sock.close()
+            raise _connection_error(error, self._endpoint.host) from error
+        finally:
+            watchdog.close()
+
+    def speak_credentials(self, action: Callable[[], object]) -> None:
+        """One sign-in exchange. Raises NeedsRelink when the server says no, Transient when it says nothing."""
+        with self._speaking(self._imap.sock):
+            try:
+                action()
+            except (IMAPClientError, imaplib.IMAP4.error) as error:
+                # imapclient makes a LoginError of everything, a lost connection included.
+                if isinstance(error, imaplib.IMAP4.abort) or isinstance(error.__context__, imaplib.IMAP4.abort):
+                    raise
+                raise _refusal(error) from None
+
+    def introduce(self) -> None:
+        """After sign-in: say who we are (RFC 2971) and read the capabilities anew, which signing in changes."""
+        with self._speaking(self._imap.sock):
+            self._cached_capabilities = None
+            if self.has_capability("ID"):
+                self.id_(CLIENT_ID)
+
+    @property
+    def server_file(self) -> BinaryIO:
+        """What the server sends, buffered."""
+        file: BinaryIO = self._imap.file
+        return file
+
+    def shutdown(self) -> None:
+        """Close the connection without a word."""
+        self._imap.sock.close()
+        self._imap.file.close()
+
+
+def _connection_error(error: Exception, host: str) -> TwinboxError:
+    known = as_imap_error(str(error).encode("utf-8", "replace"))
+    return Transient(f"{host} ended the connection: {known}") if type(known) is Transient else known
+
+
+def sign_in(client: GuardedIMAPClient, access: Access) -> None:
+    """Sign in; a token that is refused is renewed once. Raises NeedsRelink, Misconfigured, Throttled, Transient."""
+    login = reject_control(access.login, "the login name")
+    if not access.uses_token:
+        password = reject_control(access.secret().reveal(), "the password")
+        client.speak_credentials(lambda: client.login(login, password))
+    else:
+        try:
+            _with_token(client, login, access.secret())
+        except NeedsRelink:
+            # RFC 7628 3.2.3: the same connection may try again with another token.
+            _with_token(client, login, access.secret(refresh=True))
+    client.introduce()
+
+
+def _with_token(client: GuardedIMAPClient, login: str, token: Secret) -> None:
+    answers = iter([xoauth2_payload(login, token).encode()])
+    told: list[bytes] = []
+
+    def answer(challenge: bytes) -> bytes:
+        # The second challenge is the server's reason as JSON; it wants an empty line before it says NO.
+        following = next(answers, None)
+        if following is None:
+            told.append(challenge)
+            return b""
+        return following
+
+    try:
+        client.speak_credentials(lambda: client.sasl_login("XOAUTH2", answer))
+    except NeedsRelink as error:
+        status = parse_challenge(told[0]).status if told else ""
+        raise NeedsRelink(f"{error} (status {status})" if status else str(error), advice=error.advice) from None
+
+
+def _refusal(error: Exception) -> TwinboxError:
+    """What the answer to a sign-in means. Without a hint at trouble on the server it is about the credentials."""
+    text = str(error).encode("utf-8", "replace")
+    known = as_imap_error(text)
+    if type(known) is Transient and not _PASSING.search(text):
+        return NeedsRelink(f"the mail server refused the sign-in: {known}", advice="Link the account again.")
+    return known

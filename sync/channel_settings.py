@@ -1,0 +1,60 @@
+"""Reads and changes what the owner of an account chose for a channel: scope, period, switch.
+What the choices mean is in `core.mail_settings`; the next run acts on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import Conflict, NotFound
+from core.mail_settings import MailSettings
+from core.types import Channel
+from models.syncing import ChannelRow
+from sync.account_rows import own_account
+from sync.app import App
+
+SHORTEST_PERIOD = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChange:
+    """What to change; None leaves a value as it is. `period_s` in seconds."""
+
+    mail: MailSettings | None = None
+    period_s: int | None = None
+    auto: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChoice:
+    """The choices in force."""
+
+    mail: MailSettings
+    period_s: int
+    auto: bool
+
+
+def mail_choice(app: App, workspace: str, account_id: str) -> ChannelChoice:
+    """The choices of an account's mail channel. Raises NotFound."""
+    with app.db.reading() as session:
+        own_account(session, workspace, account_id)
+        row = session.get(ChannelRow, (account_id, Channel.MAIL.value))
+        if row is None:
+            raise NotFound("this account has no mail channel", advice="Link it again with --channels mail.")
+        return ChannelChoice(MailSettings.read(row.settings), row.period_s, row.auto)
+
+
+def change_mail(app: App, workspace: str, account_id: str, change: ChannelChange) -> ChannelChoice:
+    """Change the choices; the channel is due at once. Raises NotFound, Conflict for a period that is too short."""
+    if change.period_s is not None and change.period_s < SHORTEST_PERIOD:
+        raise Conflict(f"a period of {change.period_s} seconds is too short", advice=f"At least {SHORTEST_PERIOD}.")
+    mail_choice(app, workspace, account_id)
+    with app.db.transaction() as session:
+        row = session.get_one(ChannelRow, (account_id, Channel.MAIL.value))
+        if change.mail is not None:
+            row.settings = change.mail.to_json()
+        if change.period_s is not None:
+            row.period_s = change.period_s
+        if change.auto is not None:
+            row.auto = change.auto
+        row.next_run_at = app.clock() if row.auto else None
+    return mail_choice(app, workspace, account_id)

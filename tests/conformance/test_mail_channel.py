@@ -1,0 +1,814 @@
+"""The whole mail channel against every kind of server: what a person finds in the store after each run.
+Random histories are tests/property/test_mail_history.py; crashes tests/integration/test_mail_crash.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import cast
+
+import pytest
+from sqlalchemy import func, select, update
+
+from core.errors import NeedsRelink, SkipRun
+from core.mail_settings import MailSettings
+from core.types import Channel
+from models.accounts import AccountRow
+from models.columns import Base
+from models.content import LocationRow, MessageRow, PackRow, UnfinishedRow
+from models.syncing import ChannelRow, QuarantineRow, RunRow
+from sandbox.clock import SandboxClock
+from sandbox.gmail import Fault, GmailDouble
+from sandbox.google import GoogleDouble
+from sync import mail_fill
+from sync.accounts import pause
+from sync.app import utc_now
+from sync.lease import take_lease
+from sync.mail_bytes import read_text
+from sync.mail_fetch import attached_file, whole_message
+from sync.mail_run import MailRun
+from sync.registry import ProviderChange, save_provider
+from tests.conformance.mail_source import DOVECOTS, SANDBOXES, Kind, Servers
+from tests.support.app_factory import START, TestClock, make_app, make_user
+from tests.support.fault_proxy import FaultProxy, Faults, Flow
+from tests.support.google_link import link_google, register
+from tests.support.mail_factory import make_mail
+from tests.support.mail_servers import DovecotBox, GmailBox, MailServer, PlainBox
+from tests.support.mail_sync import Linked, Template, link
+from tests.support.postgres import Postgres
+from tests.support.processes import require
+
+GMAIL, PLAIN, QRESYNC, _, BARE = SANDBOXES
+KINDS = [*SANDBOXES, *(kind for kind in DOVECOTS if not kind.token)]
+FOLDERS = [kind for kind in KINDS if not kind.gmail]
+DAY = datetime(2026, 2, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class World:
+    """A server, an account linked to it, and the moves the tests make."""
+
+    kind: Kind
+    box: MailServer
+    linked: Linked
+    servers: Servers
+
+    def add(self, count: int, start: int = 1, folder: str = "", **mail: object) -> list[int]:
+        """Messages named <1@t>, <2@t>, ..., each a minute younger than the one before."""
+        return [
+            self.box.append(
+                folder or self.box.main,
+                make_mail(message_id=f"<{n}@t>", subject=f"Number {n}", **mail),  # type: ignore[arg-type]
+                (),
+                DAY.replace(minute=n % 60, hour=n // 60 % 24),
+            )
+            for n in range(start, start + count)
+        ]
+
+    @property
+    def double(self) -> GmailDouble:
+        return self.servers.sandbox(self.kind)
+
+    def bodies(self) -> int:
+        """How many message bodies the sandbox has sent to this user."""
+        counters = self.double.counters(self.box.address)
+        return sum(count for (_, _, item), count in counters.fetched.items() if item.startswith("BODY[]<0."))
+
+    def bytes_used(self) -> int:
+        return self.linked.channel().bytes_used
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def world(request: pytest.FixtureRequest, mail_servers: Servers, mail_template: Template) -> Iterator[World]:
+    yield from make_world(request.param, mail_servers, mail_template)
+
+
+@pytest.fixture(params=FOLDERS, ids=str)
+def folders(request: pytest.FixtureRequest, mail_servers: Servers, mail_template: Template) -> Iterator[World]:
+    """A server whose folders are containers."""
+    yield from make_world(request.param, mail_servers, mail_template)
+
+
+@pytest.fixture(params=[GMAIL, PLAIN, QRESYNC, BARE], ids=str)
+def sandboxed(request: pytest.FixtureRequest, mail_servers: Servers, mail_template: Template) -> Iterator[World]:
+    """A server whose traffic is counted and which fails when told to."""
+    yield from make_world(request.param, mail_servers, mail_template)
+
+
+@pytest.fixture
+def gmail(mail_servers: Servers, mail_template: Template) -> Iterator[World]:
+    yield from make_world(GMAIL, mail_servers, mail_template)
+
+
+def make_world(kind: Kind, servers: Servers, template: Template, **options: object) -> Iterator[World]:
+    box = servers.box(kind)
+    linked = template.link(box, ca_file=servers.tls.ca, **options)
+    yield World(kind, box, linked, servers)
+    template.drop(linked)
+
+
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (("FIRST_WINDOW", 2), ("WINDOW", 3), ("GROUP", 2)):
+        monkeypatch.setattr(mail_fill, name, size)
+
+
+# -- the first run
+
+
+def test_the_first_run_stores_what_the_server_shows(world: World) -> None:
+    world.add(7)
+    world.box.set_flags(world.box.main, 3, ["\\Seen", "\\Flagged"])
+    world.add(2, 50, world.box.other)
+    report = world.linked.run_clean()
+    world.linked.same_as_server()
+    assert report.counts["new"] == 9
+    row = world.linked.message("1@t")
+    assert (row.subject, row.sender) == ("Number 1", "Ann Example <ann@example.org>")
+    with world.linked.app.db.reading() as session:
+        assert read_text(session, row.id).strip() == "Hello there."
+    assert world.linked.channel().last_success_at == world.linked.clock.now
+
+
+def test_the_newest_messages_come_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_windows(monkeypatch)
+    world.add(11)
+    world.add(4, 50, world.box.other)
+    seen: list[list[str]] = []
+
+    def watch(run: MailRun) -> None:
+        with run.app.db.reading() as session:
+            names = list(session.scalars(select(MessageRow.message_id)))
+        seen.append([name for name in names if not any(name in before for before in seen)])
+
+    assert world.linked.run(watch).outcome == "ok"
+    steps = [[int(name.partition("@")[0]) for name in step] for step in seen if step]
+    # The newest of both folders come before the past of either.
+    assert sorted([sorted(step) for step in steps[:2]]) == [[10, 11], [52, 53]]
+    for folder in (range(1, 12), range(50, 54)):
+        order = [number for step in steps for number in sorted(step, reverse=True) if number in folder]
+        assert order == sorted(folder, reverse=True)
+
+
+def test_a_second_run_changes_nothing(world: World) -> None:
+    world.add(5)
+    world.add(2, 50, world.box.other)
+    world.linked.run_clean()
+    before = world.linked.tables()
+    used = world.bytes_used()
+    assert world.linked.run_clean().counts == {}
+    assert world.linked.tables() == before
+    assert world.bytes_used() - used < 6_000
+
+
+def test_a_quiet_run_opens_no_folder_where_modseqs_tell_enough(sandboxed: World) -> None:
+    if not sandboxed.kind.condstore:
+        pytest.skip("without CONDSTORE flags must be read")
+    sandboxed.add(5)
+    sandboxed.linked.run_clean()
+    sandboxed.linked.run_clean()
+    sandboxed.double.forget_counters(sandboxed.box.address)
+    sandboxed.linked.run_clean()
+    words = {line.split()[0] for line in sandboxed.double.counters(sandboxed.box.address).commands}
+    assert words <= {"LOGIN", "AUTHENTICATE", "ID", "CAPABILITY", "ENABLE", "LIST", "STATUS"}
+
+
+def test_an_empty_account_is_fine(world: World) -> None:
+    assert world.linked.run_clean().counts == {}
+    world.linked.same_as_server()
+
+
+# -- what happens to messages
+
+
+def test_new_mail_comes_and_old_mail_is_not_fetched_again(world: World) -> None:
+    world.add(6)
+    world.linked.run_clean()
+    packs = world.linked.rows(PackRow)
+    world.add(2, 20)
+    assert world.linked.run_clean().counts["new"] == 2
+    world.linked.same_as_server()
+    assert world.linked.rows(PackRow) == packs + 1
+    if not world.kind.dovecot:
+        assert world.bodies() == 8
+
+
+def test_flags_follow(world: World) -> None:
+    world.add(5)
+    world.linked.run_clean()
+    world.box.set_flags(world.box.main, 2, ["\\Seen"])
+    world.box.set_flags(world.box.main, 4, ["\\Flagged", "$Forwarded"])
+    assert world.linked.run_clean().counts["flags changed"] == 2
+    world.linked.same_as_server()
+    world.box.set_flags(world.box.main, 4, [])
+    world.linked.run_clean()
+    world.linked.same_as_server()
+
+
+def test_gmail_labels_follow(gmail: World) -> None:
+    box = cast("GmailBox", gmail.box)
+    (uid,) = gmail.add(1)
+    box.set_labels(box.main, uid, ["\\Inbox", "2024", "[Mailbox]", "Zoë"])
+    gmail.linked.run_clean()
+    gmail.linked.same_as_server()
+    box.set_labels(box.main, uid, ["NIL"])
+    gmail.linked.run_clean()
+    gmail.linked.same_as_server()
+    box.rename("NIL", "a better name")
+    gmail.linked.run_clean()
+    gmail.linked.same_as_server()
+
+
+def test_a_moved_message_stays_the_same_and_is_not_fetched_again(world: World) -> None:
+    world.add(4)
+    world.linked.run_clean()
+    before = world.linked.message("2@t")
+    packs = world.linked.rows(PackRow)
+    world.box.move(world.box.main, 2, world.box.other)
+    world.linked.run_clean()
+    world.linked.same_as_server()
+    after = world.linked.message("2@t")
+    assert (after.id, after.raw_pack, after.unplaced_at) == (before.id, before.raw_pack, None)
+    assert world.linked.rows(PackRow) == packs
+    if not world.kind.dovecot:
+        assert world.bodies() == 4
+
+
+def test_a_copied_message_is_stored_once_and_shown_twice(folders: World) -> None:
+    folders.add(3)
+    folders.linked.run_clean()
+    packs = folders.linked.rows(PackRow)
+    folders.box.copy("INBOX", 2, folders.box.other)
+    folders.linked.run_clean()
+    folders.linked.same_as_server()
+    assert folders.linked.rows(MessageRow) == 3
+    assert folders.linked.rows(PackRow) == packs
+
+
+def test_copies_there_from_the_start_are_one_message(folders: World) -> None:
+    folders.add(3)
+    folders.box.copy("INBOX", 2, folders.box.other)
+    folders.box.copy("INBOX", 2, "INBOX")
+    folders.linked.run_clean()
+    folders.linked.same_as_server()
+    assert folders.linked.rows(MessageRow) == 3
+
+
+def test_a_deleted_message_is_kept_as_gone(world: World) -> None:
+    world.add(4)
+    world.linked.run_clean()
+    world.box.expunge(world.box.main, 2)
+    world.box.expunge(world.box.main, 4)
+    assert world.linked.run_clean().counts["left the folder"] == 2
+    world.linked.same_as_server()
+    assert world.linked.message("2@t").unplaced_at == START
+    assert world.linked.message("1@t").unplaced_at is None
+    assert world.linked.rows(MessageRow) == 4
+
+
+def test_one_removed_and_one_new_between_two_runs(world: World) -> None:
+    """The number of messages stays the same; only UIDNEXT tells."""
+    world.add(4)
+    world.linked.run_clean()
+    world.box.expunge(world.box.main, 3)
+    world.add(1, 9)
+    world.linked.run_clean()
+    world.linked.same_as_server()
+
+
+def test_a_message_that_comes_back_is_the_same(folders: World) -> None:
+    raw = make_mail(message_id="<back@t>")
+    folders.box.append("INBOX", raw, (), DAY)
+    folders.linked.run_clean()
+    before = folders.linked.message("back@t").id
+    folders.box.expunge("INBOX", 1)
+    folders.linked.run_clean()
+    folders.box.append(folders.box.other, raw, (), DAY)
+    folders.linked.run_clean()
+    folders.linked.same_as_server()
+    assert folders.linked.message("back@t").id == before
+
+
+def test_a_changed_uidvalidity_maps_anew_and_fetches_nothing_twice(world: World) -> None:
+    world.add(6)
+    world.box.expunge(world.box.main, 2)
+    world.linked.run_clean()
+    ids = {name: row.id for name, row in world.linked.messages().items()}
+    packs = world.linked.rows(PackRow)
+    world.box.bump_uidvalidity(world.box.main)
+    world.box.expunge(world.box.main, max(world.box.contents()[world.box.main]))
+    report = world.linked.run_clean()
+    world.linked.same_as_server()
+    assert report.counts["folders read anew"] == 1
+    assert {name: row.id for name, row in world.linked.messages().items()} == ids
+    assert world.linked.rows(PackRow) == packs
+    if not world.kind.dovecot:
+        assert world.bodies() == 5
+
+
+def test_uidvalidity_may_change_often_and_the_folder_recovers(sandboxed: World) -> None:
+    """A server that changes it in every run is not followed for ever, but must be believed again one day."""
+    sandboxed.add(3)
+    for _ in range(8):
+        sandboxed.linked.run()
+        sandboxed.box.bump_uidvalidity(sandboxed.box.main)
+    assert sandboxed.linked.run().outcome == "partial"
+    sandboxed.linked.clock.advance(hours=25)
+    sandboxed.linked.run_clean()
+    sandboxed.linked.same_as_server()
+    assert sandboxed.bodies() == 3
+
+
+# -- folders
+
+
+def test_folders_come_go_and_are_renamed(folders: World) -> None:
+    folders.add(2)
+    folders.linked.run_clean()
+    folders.box.create("2024")
+    folders.box.create('Zoë "und" Söhne\\')
+    folders.add(2, 10, "2024")
+    folders.add(1, 20, 'Zoë "und" Söhne\\')
+    assert folders.linked.run_clean().counts["new"] == 3
+    folders.linked.same_as_server()
+    packs = folders.linked.rows(PackRow)
+    folders.box.rename("2024", "Archive of 2024")
+    folders.linked.run_clean()
+    folders.linked.same_as_server()
+    assert folders.linked.rows(PackRow) == packs, "a renamed folder was fetched again"
+    folders.box.delete('Zoë "und" Söhne\\')
+    assert folders.linked.run_clean().counts["folders gone"] == 1
+    folders.linked.same_as_server()
+    assert folders.linked.message("20@t").unplaced_at is not None
+
+
+def test_a_folder_made_anew_under_an_old_name_is_another_one(folders: World) -> None:
+    folders.box.create("Work")
+    folders.add(3, 1, "Work")
+    folders.linked.run_clean()
+    folders.box.delete("Work")
+    folders.box.create("Work")
+    folders.add(1, 7, "Work")
+    folders.linked.run_clean()
+    folders.linked.same_as_server()
+    assert folders.linked.message("1@t").unplaced_at is not None
+
+
+def test_only_chosen_folders_are_followed(folders: World) -> None:
+    folders.box.create("Work")
+    folders.box.create("Private")
+    folders.add(1, 1, "Work")
+    folders.add(1, 2, "Private")
+    folders.linked.settings(MailSettings(exclude=("Private", "\\trash")))
+    folders.linked.run_clean()
+    assert set(folders.linked.messages()) == {"1@t"}
+    folders.linked.settings(MailSettings(folders=("INBOX", "Private")))
+    folders.linked.run_clean()
+    assert set(folders.linked.messages()) == {"1@t", "2@t"}
+
+
+def test_mail_before_the_chosen_day_is_left_out_until_the_day_moves_back(world: World) -> None:
+    for day in (1, 10, 20):
+        when = datetime(2026, 1, day, 12, tzinfo=UTC)
+        world.box.append(world.box.main, make_mail(message_id=f"<{day}@t>"), (), when)
+    world.linked.settings(MailSettings(since=date(2026, 1, 15)))
+    world.linked.run_clean()
+    assert set(world.linked.messages()) == {"20@t"}
+    before = world.linked.tables()
+    world.linked.run_clean()
+    assert world.linked.tables() == before
+    world.linked.settings(MailSettings(since=date(2026, 1, 5)))
+    world.linked.run_clean()
+    assert set(world.linked.messages()) == {"10@t", "20@t"}
+    world.linked.settings(MailSettings())
+    world.linked.run_clean()
+    world.linked.same_as_server()
+    if not world.kind.dovecot:
+        assert world.bodies() == 3
+
+
+# -- long messages
+
+
+@pytest.mark.parametrize("size", [40_000, 300_000])
+def test_a_long_text_is_completed(world: World, size: int) -> None:
+    line = "A line of the long text, and some more of it.\n"
+    text = line * (size // len(line)) + "The very end.\n"
+    world.add(1, text=text, attachments=[("big.bin", "application/octet-stream", bytes(400_000))])
+    world.linked.run_clean()
+    row = world.linked.message("1@t")
+    with world.linked.app.db.reading() as session:
+        assert read_text(session, row.id).splitlines() == text.splitlines()
+    assert [(one["filename"], one["section"]) for one in row.attachments] == [("big.bin", "2")]
+    assert row.have < row.size
+    assert world.linked.rows(UnfinishedRow) == 0
+
+
+def test_attachments_are_listed_at_once_and_fetched_when_asked_for(world: World) -> None:
+    content = bytes(range(256)) * 400
+    raw = make_mail(attachments=[("Grüße.bin", "application/octet-stream", content), ("b.txt", "text/plain", b"b")])
+    world.box.append(world.box.main, raw)
+    world.linked.run_clean()
+    row = world.linked.message("one@example.org")
+    assert [one["filename"] for one in row.attachments] == ["Grüße.bin", "b.txt"]
+    assert row.have < row.size == len(raw)
+    file = attached_file(world.linked.app, row.id, "2")
+    assert (file.filename, file.data) == ("Grüße.bin", content)
+    assert whole_message(world.linked.app, row.id) == raw
+    world.box.expunge(world.box.main, 1)
+    assert whole_message(world.linked.app, row.id) == raw, "what was fetched once is kept"
+
+
+def test_everything_is_fetched_in_the_background_when_set_so(mail_servers: Servers, mail_template: Template) -> None:
+    for kind in (GMAIL, DOVECOTS[0]):
+        raw = make_mail(attachments=[("a.bin", "application/octet-stream", bytes(9_000_000))])
+        for world in make_world(kind, mail_servers, mail_template, mail_attachments="background"):
+            world.box.append(world.box.main, raw)
+            world.linked.run_clean()
+            row = world.linked.message("one@example.org")
+            assert row.have == row.size
+            world.box.expunge(world.box.main, 1)
+            assert whole_message(world.linked.app, row.id) == raw
+
+
+def test_a_message_without_header_or_body_is_stored(world: World) -> None:
+    world.box.append(world.box.main, b"\r\n", (), DAY)
+    world.box.append(world.box.main, b"Subject: only a header\r\n\r\n", (), DAY)
+    world.linked.run_clean()
+    assert world.linked.rows(LocationRow) == 2
+    before = world.linked.tables()
+    world.linked.run_clean()
+    assert world.linked.tables() == before
+
+
+# -- limits, and messages that cannot be had
+
+
+def test_the_daily_budget_stops_a_run_until_tomorrow(mail_servers: Servers, mail_template: Template) -> None:
+    for kind in (GMAIL, PLAIN, DOVECOTS[0]):
+        for world in make_world(kind, mail_servers, mail_template, mail_daily_bytes=60_000):
+            world.add(60, text="word " * 400)
+            assert world.linked.run().outcome == "throttled"
+            stored = world.linked.rows(MessageRow)
+            assert 0 < stored < 60
+            due = world.linked.channel().next_run_at
+            assert due is not None
+            assert due >= datetime(2026, 3, 3, tzinfo=UTC)
+            assert world.linked.run().outcome == "throttled"
+            assert world.linked.rows(MessageRow) == stored
+            assert world.linked.state() == "linked"
+            for _ in range(4):
+                world.linked.clock.advance(days=1)
+                world.linked.run()
+            world.linked.same_as_server()
+
+
+def test_a_message_the_server_cannot_give_is_set_aside_and_asked_for_again(
+    sandboxed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_fill, "WINDOW", 16)
+    sandboxed.add(70)
+    sandboxed.double.faults.arm(sandboxed.box.address, Fault.system_error(uid=9), times=None)
+    report = sandboxed.linked.run()
+    assert report.outcome == "partial"
+    assert report.counts == {"new": 69, "set aside": 1}
+    with sandboxed.linked.app.db.reading() as session:
+        row = session.scalars(select(QuarantineRow)).one()
+    assert (row.uid, row.attempts) == (9, 1)
+    assert "System Error" in row.reason
+    # Only the window of the poisoned one was asked for again, in halves.
+    assert sandboxed.bodies() <= 69 + 2 * 16
+    before = sandboxed.bodies()
+    assert sandboxed.linked.run().outcome == "partial"
+    assert sandboxed.bodies() == before, "too early to ask again"
+    sandboxed.linked.clock.advance(hours=2)
+    sandboxed.linked.run()
+    with sandboxed.linked.app.db.reading() as session:
+        assert session.scalars(select(QuarantineRow.attempts)).one() == 2
+    sandboxed.double.faults.clear(sandboxed.box.address)
+    sandboxed.linked.clock.advance(hours=5)
+    sandboxed.linked.run_clean()
+    sandboxed.linked.same_as_server()
+    assert sandboxed.linked.rows(QuarantineRow) == 0
+
+
+def test_a_server_that_refuses_a_whole_folder_loses_no_message(sandboxed: World) -> None:
+    sandboxed.add(5)
+    sandboxed.double.faults.arm(sandboxed.box.address, Fault.no("[OVERQUOTA] Account exceeded", on="UID FETCH"))
+    assert sandboxed.linked.run().outcome == "throttled"
+    assert sandboxed.linked.rows(QuarantineRow) == 0
+    sandboxed.linked.run_clean()
+    sandboxed.linked.same_as_server()
+
+
+def test_too_many_connections_pauses_the_channel_only(sandboxed: World) -> None:
+    sandboxed.double.faults.arm(sandboxed.box.address, Fault.too_many_connections())
+    report = sandboxed.linked.run()
+    assert report.outcome == "throttled"
+    assert sandboxed.linked.state() == "linked"
+    assert sandboxed.linked.channel().failures == 0
+    assert sandboxed.linked.run_clean()
+
+
+# -- connections that break
+
+
+@pytest.mark.parametrize("kind", [PLAIN, DOVECOTS[0]], ids=str)
+def test_a_cut_connection_goes_on_where_it_stopped(
+    kind: Kind, mail_servers: Servers, mail_template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_windows(monkeypatch)
+    box = mail_servers.box(kind)
+    _, port, security = box.endpoint
+    with FaultProxy(port) as proxy:
+        proxied = cast("MailServer", _Proxied(box, ("localhost", proxy.port, security)))
+        linked = mail_template.link(proxied, ca_file=mail_servers.tls.ca)
+        world = World(kind, box, linked, mail_servers)
+        world.add(30, text="word " * 300)
+        cut = 0
+
+        def watch(run: MailRun) -> None:
+            nonlocal cut
+            if run.done and run.done // 6 > cut:
+                cut = run.done // 6
+                proxy.sever()
+
+        for _ in range(6):
+            report = linked.run(watch)
+            if report.outcome == "ok":
+                break
+            assert report.outcome == "failed", report
+        assert cut >= 3
+        assert proxy.traffic.connections >= 4
+        linked.same_as_server()
+        assert linked.rows(MessageRow) == 30
+        if not kind.dovecot:
+            assert world.bodies() - 30 <= cut * 5 * 3
+        proxy.use(Faults(to_client=Flow(limit=700)))
+        world.add(1, 90)
+        assert linked.run().outcome == "failed"
+        assert linked.state() == "linked"
+        proxy.use(Faults())
+        linked.run_clean()
+        linked.same_as_server()
+        mail_template.drop(linked)
+
+
+class _Proxied:
+    """A box that is reached through another port."""
+
+    def __init__(self, box: MailServer, endpoint: tuple[str, int, str]) -> None:
+        self.box, self.endpoint = box, endpoint
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.box, name)
+
+
+@pytest.mark.parametrize("size", [0, 60, 200, 300, 1_000, 3_000])
+def test_a_connection_cut_at_any_byte_unlinks_nobody(sandboxed: World, size: int) -> None:
+    sandboxed.add(12)
+    sandboxed.double.faults.arm(sandboxed.box.address, Fault.cut_after(size))
+    sandboxed.linked.run()
+    assert sandboxed.linked.state() == "linked"
+    sandboxed.linked.run_clean()
+    sandboxed.linked.same_as_server()
+
+
+def test_a_server_out_of_order_unlinks_nobody(sandboxed: World) -> None:
+    refusal = "[UNAVAILABLE] Temporary authentication failure."
+    sandboxed.double.faults.arm(sandboxed.box.address, Fault.login_no(refusal))
+    assert sandboxed.linked.run().outcome == "failed"
+    assert sandboxed.linked.state() == "linked"
+    sandboxed.linked.run_clean()
+
+
+# -- the right to run
+
+
+def test_an_account_paused_while_it_runs_stops_at_the_next_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_windows(monkeypatch)
+    world.add(12)
+    stored: list[int] = []
+
+    def watch(run: MailRun) -> None:
+        if run.done and not stored:
+            stored.append(world.linked.rows(MessageRow))
+            with run.app.db.reading() as session:
+                workspace = session.get_one(AccountRow, world.linked.account_id).workspace_id
+            pause(run.app, workspace, world.linked.account_id)
+
+    assert world.linked.run(watch).outcome == "stopped"
+    assert [world.linked.rows(MessageRow)] == stored
+    assert world.linked.state() == "paused"
+    with world.linked.app.db.transaction() as session:
+        session.execute(update(AccountRow).values(state="linked"))
+    world.linked.run_clean()
+    world.linked.same_as_server()
+
+
+def test_a_run_that_was_overtaken_writes_nothing_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_windows(monkeypatch)
+    world.add(12)
+    frozen: list[object] = []
+
+    def watch(run: MailRun) -> None:
+        if run.done and not frozen:
+            world.linked.clock.advance(seconds=run.app.settings.lease_seconds + 1)
+            taken = take_lease(run.app, world.linked.account_id, Channel.MAIL, trigger="manual")
+            with run.app.db.reading() as session:
+                frozen.extend((taken, world.linked.tables(), vars(session.get_one(RunRow, taken.run_id))["outcome"]))
+
+    assert world.linked.run(watch).outcome == "stopped"
+    assert world.linked.tables() == frozen[1]
+    with pytest.raises(SkipRun):
+        world.linked.run()
+    assert frozen[2] == "running"
+    assert world.linked.last_run().outcome == "running", "the new run is not the old one's to end"
+    world.linked.clock.advance(minutes=2)
+    world.linked.run_clean()
+    world.linked.same_as_server()
+
+
+def test_a_slice_ends_in_time_and_the_next_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_windows(monkeypatch)
+    world.add(20)
+
+    def watch(run: MailRun) -> None:
+        if run.done:
+            world.linked.clock.advance(seconds=run.app.settings.slice_seconds)
+
+    outcomes = [world.linked.run(watch).outcome for _ in range(3)]
+    assert outcomes[0] == "continued"
+    assert world.linked.channel().next_run_at == world.linked.clock.now
+    world.linked.run_clean()
+    world.linked.same_as_server()
+    if not world.kind.dovecot:
+        assert world.bodies() == 20
+
+
+# -- tokens
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """An account linked with OAuth 2.0: Google's double gives the tokens, a server takes them."""
+
+    google: GoogleDouble
+    linked: Linked
+    box: MailServer
+    clock: TestClock
+
+
+@pytest.fixture(params=["sandbox", "dovecot"])
+def tokens(request: pytest.FixtureRequest, mail_servers: Servers, tmp_path: Path) -> Iterator[Tokens]:
+    clock = TestClock(utc_now())
+    google = mail_servers.google
+    kind = DOVECOTS[1] if request.param == "dovecot" else GMAIL
+    address = f"token{next(mail_servers.numbers)}@mail.example"
+    google.users.add(address, "Ann")
+    box: MailServer
+    if kind.dovecot:
+        box = DovecotBox(mail_servers.dovecot(kind), address)
+        yield from _tokens(google, box, clock, tmp_path, mail_servers)
+        return
+
+    def check(token: str) -> tuple[str, datetime] | None:
+        info = google.token_active(token)
+        return None if info is None or google.mail_user(token) is None else (info.email, info.expires_at)
+
+    double = GmailDouble(
+        check_token=check, certfile=mail_servers.tls.certificate, keyfile=mail_servers.tls.key, clock=SandboxClock()
+    )
+    with double:
+        box = GmailBox(double, address, host="localhost")
+        double.add_user(address)
+        yield from _tokens(google, box, clock, tmp_path, mail_servers)
+
+
+def _tokens(
+    google: GoogleDouble, box: MailServer, clock: TestClock, folder: Path, servers: Servers
+) -> Iterator[Tokens]:
+    app = make_app(folder, clock=clock, google_base_url=google.base_url, ca_file=servers.tls.ca)
+    person = make_user(app)
+    if google.clients.find("desktop-client") is None:
+        register(app, google, person)
+    else:
+        google.clients.delete("desktop-client")
+        register(app, google, person)
+    names = ("host", "port", "security")
+    endpoint = {"imap": dict(zip(names, box.endpoint, strict=True))}
+    save_provider(app, person.workspace_id, "gmail", ProviderChange(endpoint), create=False)
+    account = link_google(app, google, person, box.address)
+    yield Tokens(google, Linked(app, account.id, clock, box), box, clock)
+    app.close()
+
+
+def test_a_token_that_ran_out_is_renewed_and_the_run_goes_on(tokens: Tokens) -> None:
+    tokens.box.append(tokens.box.main, make_mail())
+    tokens.linked.run_clean()
+    tokens.google.expire_access_tokens(tokens.box.address)
+    tokens.box.append(tokens.box.main, make_mail(message_id="<two@t>"))
+    assert tokens.linked.run_clean().counts["new"] == 1
+    tokens.linked.same_as_server()
+
+
+def test_a_revoked_grant_is_told_once_and_takes_nothing_away(tokens: Tokens) -> None:
+    tokens.box.append(tokens.box.main, make_mail())
+    tokens.linked.run_clean()
+    before = {name: rows for name, rows in tokens.linked.tables().items() if name in ("messages", "locations", "packs")}
+    tokens.google.revoke_user(tokens.box.address)
+    report = tokens.linked.run()
+    assert report.outcome == "needs_relink"
+    assert report.advice
+    assert tokens.linked.state() == "needs_relink"
+    assert tokens.linked.channel().next_run_at is None
+    calls = sum(tokens.google.calls.values())
+    with pytest.raises(NeedsRelink):
+        tokens.linked.run()
+    assert sum(tokens.google.calls.values()) == calls, "a dead grant is not tried again"
+    after = tokens.linked.tables()
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_grant_revoked_in_the_middle_of_a_run_stops_it(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_windows(monkeypatch)
+    for number in range(12):
+        tokens.box.append(tokens.box.main, make_mail(message_id=f"<{number}@t>"))
+    revoked: list[int] = []
+
+    def watch(run: MailRun) -> None:
+        if run.done and not revoked:
+            revoked.append(run.done)
+            tokens.google.revoke_user(tokens.box.address)
+            _end_sessions(tokens)
+
+    assert tokens.linked.run(watch).outcome == "needs_relink"
+    assert tokens.linked.state() == "needs_relink"
+    with tokens.linked.app.db.reading() as session:
+        assert (session.scalar(select(func.count()).select_from(MessageRow)) or 0) >= revoked[0]
+
+
+def test_google_out_of_order_unlinks_nobody(tokens: Tokens) -> None:
+    tokens.google.expire_access_tokens(tokens.box.address)
+    tokens.google.faults.next("/token", status=503, json={"error": "internal_failure"}, times=3)
+    assert tokens.linked.run().outcome in ("failed", "throttled")
+    assert tokens.linked.state() == "linked"
+    tokens.google.faults.clear()
+    tokens.linked.run_clean()
+
+
+def _end_sessions(tokens: Tokens) -> None:
+    """The server closes what the revoked token opened."""
+    if isinstance(tokens.box, GmailBox):
+        tokens.box.double.kick(tokens.box.address, "Session expired, please login again.")
+    elif isinstance(tokens.box, DovecotBox):
+        tokens.box.server.doveadm("kick", tokens.box.address)
+
+
+# -- the other database
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    require("postgres", "postgresql", *_postgres_folders())
+    with Postgres() as server:
+        yield server
+
+
+def _postgres_folders() -> tuple[str, ...]:
+    return tuple(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+
+
+@pytest.mark.parametrize("kind", [GMAIL, QRESYNC, BARE], ids=str)
+def test_the_same_holds_on_postgresql(kind: Kind, mail_servers: Servers, postgres: Postgres, tmp_path: Path) -> None:
+    name = f"channel_{kind.name.replace('-', '_')}"
+    clock = TestClock()
+    app = make_app(tmp_path, clock=clock, database_url=postgres.create_database(name), ca_file=mail_servers.tls.ca)
+    box = mail_servers.box(kind)
+    linked = link(app, box, clock)
+    world = World(kind, box, linked, mail_servers)
+    try:
+        world.add(40)
+        world.add(1, 60, text="A long text.\n" * 5_000)
+        world.linked.run_clean()
+        world.linked.same_as_server()
+        before = world.linked.tables()
+        world.linked.run_clean()
+        assert world.linked.tables() == before
+        box.move(box.main, 7, box.other)
+        box.set_flags(box.main, 9, ["\\Seen"])
+        box.expunge(box.main, 11)
+        world.linked.run_clean()
+        world.linked.same_as_server()
+        box.bump_uidvalidity(box.main)
+        world.linked.run_clean()
+        world.linked.same_as_server()
+        assert world.bodies() == 41
+    finally:
+        app.close()
+        postgres.drop_database(name)
