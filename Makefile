@@ -26,7 +26,7 @@ run: install  ## serve with your own settings (TWINBOX_*)
 	@.venv/bin/twinbox serve $(ARGS)
 
 test: install servers check  ## everything CI runs: check, the demo's tour, all tests with real servers
-	@if [ -f cli/demo.py ]; then .venv/bin/twinbox demo --tour; fi
+	@.venv/bin/twinbox demo --tour
 	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 quick: check  ## check + unit + property + conformance without real servers (about a minute)
@@ -36,7 +36,7 @@ check: install  ## ruff, format, mypy --strict, import contracts
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 
 fuzz: install  ## property tests with N examples each: make fuzz N=20000
 	@$(PY) -m pytest -n $(WORKERS) --examples $(N) tests/property $(ARGS)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import multiprocessing
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,7 +143,24 @@ def sync_one(task: Task, usable: Callable[[int], None]) -> Outcome:
 
 
 def sync_many(task: Task) -> Outcome:
-    """Sync all accounts of `task`, `task.workers` at a time, as the job workers of the service would."""
+    """Sync all accounts of `task`, `task.workers` at a time, as `twinbox worker` processes would: one per core at
+    most, each with its share of the threads."""
+    processes = min(task.workers, os.cpu_count() or 1)
+    shards = [
+        replace(task, accounts=task.accounts[i::processes], workers=-(-task.workers // processes))
+        for i in range(processes)
+    ]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        for outcomes in pool.map(_sync_shard, shards):
+            if outcomes != {"ok"}:
+                raise RuntimeError(f"runs ended as {outcomes}")
+    app = _app(task)
+    count, size = _stored(app, task.accounts)
+    app.close()
+    return Outcome(count, size)
+
+
+def _sync_shard(task: Task) -> set[str]:
     from core.types import Channel
     from sync.run import run_sync
 
@@ -149,11 +168,8 @@ def sync_many(task: Task) -> Outcome:
     ids = [_account(app, address) for address in task.accounts]
     with ThreadPoolExecutor(task.workers) as pool:
         outcomes = {report.outcome for report in pool.map(lambda one: run_sync(app, one, Channel.MAIL), ids)}
-    if outcomes != {"ok"}:
-        raise RuntimeError(f"runs ended as {outcomes}")
-    count, size = _stored(app, task.accounts)
     app.close()
-    return Outcome(count, size)
+    return outcomes
 
 
 @cache

@@ -26,11 +26,11 @@ from cli.demo_story import Ending, Stage, Step, play
 from cli.demo_world import demo_world
 from core.errors import Misconfigured
 
-TITLE = "Twinbox, played through with a stand-in for Google: no account, no network, nothing left behind"
+TITLE = "Twinbox with a stand-in for Google: no account needed, nothing leaves this machine"
 STORY = (*BEFORE, *STEPS, *AFTER)
 TOUR = (*STORY, *END)
 
-app = typer.Typer(invoke_without_command=True)
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class DemoOptions:
     picture: Path | None = None
 
 
-@app.callback()
+@app.command()
 def demo(
     tour: Annotated[bool, typer.Option("--tour", help="Play the whole story, check every step, and end.")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address to open.")] = False,
@@ -62,6 +62,8 @@ def run_demo(options: DemoOptions, steps: Sequence[Step] | None = None) -> int:
 
     Raises Misconfigured when the picture cannot be written, and what building the world raises.
     """
+    if options.picture is not None and not options.picture.parent.is_dir():
+        raise Misconfigured(f"there is no folder {options.picture.parent}", advice="Make it, or name another file.")
     screen = open_screen(picture=options.picture is not None)
     screen.title(TITLE)
     try:
@@ -82,7 +84,7 @@ def _told(options: DemoOptions, screen: Screen, steps: Sequence[Step]) -> Ending
         stage = Stage(world, screen, touring() if alone else person(screen, browser=options.browser))
         ending = play(stage, steps)
         if options.tour and ending is Ending.DONE:
-            screen.line(f"All {len(steps)} steps did what they should.", "green")
+            screen.ended(f"All {len(steps)} steps did what they should.")
         if options.picture is not None:
             _draw(screen, options.picture, "twinbox demo --tour" if options.tour else "twinbox demo")
         if not options.tour and ending is Ending.DONE:

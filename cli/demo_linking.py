@@ -75,7 +75,9 @@ def revoked(stage: Stage) -> None:
     check(
         stage, "the account asks to be linked again", ("needs_relink", "needs_relink"), (report.outcome, row["state"])
     )
-    check(stage, f"one notice: {row['reason']}", True, bool(row["reason"]))
+    check(
+        stage, "the reason is kept, with what to do about it", (True, True), (bool(row["reason"]), bool(row["advice"]))
+    )
     check(stage, "nothing was removed, no further run is due", (before, None), (row["messages"], row["next_run_at"]))
     check(stage, "another start is refused without asking Google", (True, 0), _refused_quietly(stage))
 
@@ -180,6 +182,6 @@ def consent_by_itself(world: DemoWorld, url: str) -> None:
         browser.get(answer.headers["location"])
 
 
-BEFORE = (Step("A world of its own", start), Step("Anna links her mailbox", link))
-AFTER = (Step("Anna withdraws the access", revoked), Step("Anna links it again", relinked))
+BEFORE = (Step("A world of its own", start), Step("Anna links her mailbox", link, brief=False))
+AFTER = (Step("Anna withdraws the access", revoked, brief=False), Step("Anna links it again", relinked))
 END = (Step("The account is removed", removed),)

@@ -37,7 +37,7 @@ from sync.mail_bytes import read_text
 from sync.mail_fetch import attached_file
 
 BURST = 120
-CUT_AT = 90_000
+CUT_AT = 150_000
 RETRY = timedelta(minutes=31)  # the first retry of a message set aside comes after half an hour
 
 
@@ -58,9 +58,9 @@ def first_sync(stage: Stage) -> None:
         (f"{row['received_at']:%d %b %H:%M}", _name(row["from"]), row["subject"], _labels(row))
         for row in stored(stage, limit=5)
     ]
-    stage.screen.rows(("received", "from", "subject", "labels"), (12, 16, 28, 22), rows)
-    check(stage, f"{len(there)} messages are stored, each once", len(there), overview(stage)["messages"])
-    check(stage, "and the run ended well", "ok", report.outcome)
+    stage.screen.rows(("received", "from", "subject", "labels"), (12, 14, 30, 22), rows)
+    found = (overview(stage)["messages"], report.outcome)
+    check(stage, f"{len(there)} messages are stored, each once", (len(there), "ok"), found)
     read = traffic(stage).bytes_sent
     if read >= size:
         raise CheckFailed("attachments stay at Gmail until they are wanted", f"less than {size} bytes read", read)
@@ -201,13 +201,18 @@ def cut_off(stage: Stage) -> None:
     fill_mailbox(world.gmail, ANNA_ADDRESS, status_mails(world.clock.now(), BURST))
     world.gmail.faults.arm(ANNA_ADDRESS, Fault.cut_after(CUT_AT, on="FETCH"))
     stage.screen.tell("Gmail", f"{BURST} messages arrive, and the connection is cut in the middle of them")
-    stage.screen.tell("Twinbox", "had committed each window of messages with its cursor: it connects anew and goes on")
-    clean_sync(stage)
+    stage.screen.tell(
+        "Twinbox", "stores each window of messages together with its cursor, so it can go on at any point"
+    )
+    report = sync(stage)
+    asked = traffic(stage).fetched
+    if report.outcome == "failed":
+        stage.screen.tell("Twinbox", "tries again by itself after a pause, here at once")
+        clean_sync(stage)
+        asked += traffic(stage).fetched
     check(stage, f"all {BURST} are here, each once", before + BURST, overview(stage)["messages"])
-    again = sum(times - 1 for (_, _, item), times in traffic(stage).fetched.items() if is_body(item))
-    if again >= BURST:
-        raise CheckFailed("only the broken window was fetched again", f"fewer than {BURST}", again)
-    stage.screen.passed(f"of {BURST} messages only the {again} of the broken window were asked for twice")
+    most = max(times for (_, _, item), times in asked.items() if is_body(item))
+    check(stage, "no message was asked for more than twice", True, most <= 2)
 
 
 def _read_and_filed(place: dict[str, list[str]]) -> tuple[bool, bool]:
@@ -232,13 +237,13 @@ def _kilobytes(size: int) -> str:
 
 
 STEPS = (
-    Step("The first sync", first_sync),
+    Step("The first sync", first_sync, brief=False),
     Step("Nothing changed", nothing_changed),
     Step("New mail", new_mail),
     Step("Read and labelled", label_and_flag),
-    Step("Moved to Trash", trashed),
+    Step("Moved to Trash", trashed, brief=False),
     Step("Deleted for good", deleted),
-    Step("The server renumbers a folder", renumbered),
+    Step("The server renumbers a folder", renumbered, brief=False),
     Step("An attachment on demand", attachment),
     Step("A message that cannot be fetched", poison),
     Step("The connection breaks", cut_off),

@@ -8,6 +8,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from cli.demo_linking import through_consent
 from cli.demo_mail import deliver
@@ -33,13 +34,22 @@ def person(screen: Screen, *, browser: bool) -> Audience:
         screen.line(url, "cyan")
         screen.line("    Or press Enter here: then the demo consents for her.")
         if browser:
-            webbrowser.open(url)
+            _open(url)
 
     def go_on() -> bool:
         screen.line("    Enter: next step    q: leave", "dim")
         return sys.stdin.readline().strip().lower() not in ("q", "quit")
 
     return Audience(invited, _enter_pressed, go_on)
+
+
+def _open(url: str) -> None:
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return
+    if type(browser) is not webbrowser.GenericBrowser:  # a text browser would take this terminal away
+        browser.open(url)
 
 
 def _enter_pressed() -> bool:
@@ -50,6 +60,7 @@ def _enter_pressed() -> bool:
 
 def play_on(stage: Stage, *, alone: bool) -> None:
     """Stay up until the person leaves; `alone`: until a signal comes."""
+    stage.world.clock.set(datetime.now(UTC))  # commands in another terminal live by the wall clock
     _tell_environment(stage)
     if alone:
         stage.screen.line("Running until Ctrl-C.")
@@ -127,8 +138,8 @@ def _relink(stage: Stage) -> str:
 def _sync(stage: Stage) -> str:
     report = sync(stage, bar=True)
     row = overview(stage)
-    told = f"{row['messages']} messages stored, the account is {row['state']}."
-    return f"{told} {report.error} {report.advice}".strip()
+    told = f"{row['messages']} messages are stored, the account is {row['state'].replace('_', ' ')}."
+    return f"{told} {report.advice}".strip()
 
 
 def _newest(stage: Stage) -> int:

@@ -34,16 +34,32 @@ class Screen:
     terminal: Console
     picture: Console | None = None
     masks: Mapping[str, str] = field(default_factory=dict)
+    drawing: bool = True
 
     def title(self, text: str) -> None:
         """The first line."""
         self._print(lambda shown: Text(shown(text), style="bold"))
         self._print(lambda _: Text())
 
-    def step(self, number: int, text: str) -> None:
-        """A step begins."""
-        head = f"{number:>2}  "
-        self._print(lambda shown: Text.assemble((head, "cyan"), (shown(text), "bold")))
+    def step(self, number: int, text: str, *, brief: bool) -> None:
+        """A step begins; of a `brief` one the picture shows no more than its title."""
+        if self.picture is not None and not brief and not self.drawing:
+            self.picture.print()
+        self.drawing = not brief
+        self._print(lambda shown: _title(number, shown(text)))
+
+    def step_done(self, number: int, text: str) -> None:
+        """The step ended well."""
+        if self.picture is not None and not self.drawing:
+            self.picture.print(Text.assemble(_title(number, f"{text} "), ("✓", "green")))
+        self.line()
+
+    def ended(self, text: str) -> None:
+        """The last line of a story that went well."""
+        if self.picture is not None and not self.drawing:
+            self.picture.print()
+        self.drawing = True
+        self.line(text, "green")
 
     def tell(self, who: str, text: str) -> None:
         """Who did something, and what; `who` may be empty to go on."""
@@ -52,18 +68,20 @@ class Screen:
 
     def counts(self, counts: Mapping[str, int], outcome: str) -> None:
         """What a run counted, by reason."""
-        told = " · ".join(f"{reason} {count}" for reason, count in sorted(counts.items())) or "nothing had changed"
-        self._print(lambda _: _columns(Text("counted", style="dim"), Text(f"{told} · outcome {outcome}")))
+        told = [f"{reason}: {count}" for reason, count in sorted(counts.items())]
+        told = told or ["nothing had changed" if outcome == "ok" else "nothing"]
+        text = ", ".join([*told, f"outcome: {outcome}"])
+        self._print(lambda _: _columns(Text("counted", style="dim"), Text(text)))
 
     def passed(self, text: str) -> None:
         """A check that held."""
-        self._print(lambda shown: _columns(Text(self._sign("✓", "ok"), style="green"), safe(shown(text)), narrow=True))
+        self._print(lambda shown: _columns(Text(self._sign("✓", "ok"), style="green"), safe(shown(text))))
 
     def failed(self, text: str, expected: str, found: str) -> None:
         """A check that did not hold."""
         sign = Text(self._sign("✗", "FAILED"), style="red bold")
         detail = f"{text}\nexpected: {expected}\nfound:    {found}"
-        self._print(lambda shown: _columns(sign, safe(shown(detail)), narrow=True))
+        self._print(lambda shown: _columns(sign, safe(shown(detail))))
 
     def rows(self, headings: Sequence[str], widths: Sequence[int], rows: Sequence[Sequence[str]]) -> None:
         """A small table with columns of these widths."""
@@ -80,7 +98,7 @@ class Screen:
 
     def line(self, text: str = "", style: str = "") -> None:
         """A line of its own, never wrapped: an address to open, a command to copy."""
-        self._print(lambda shown: Text(shown(text), style=style, no_wrap=True, overflow="ignore"))
+        self._print(lambda shown: Text(shown(text), style=style), wrap=False)
 
     def bar(self, done: int, total: int, seconds: float) -> None:
         """A finished progress bar with its pace."""
@@ -94,7 +112,10 @@ class Screen:
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Told]:
-        """A live bar on a terminal, then its last state as a line; the block calls `told(done, total, phase)`."""
+        """A live bar on a terminal, then its last state as a line if there was anything to do.
+
+        The block calls `told(done, total, phase)`, from any thread.
+        """
         began = time.monotonic()
         last = (0, 0)
         columns = (
@@ -112,7 +133,8 @@ class Screen:
                 live.update(task, completed=done, total=total or None, description=str(safe(phase)))
 
             yield told
-        self.bar(*last, time.monotonic() - began)
+        if last[1]:
+            self.bar(*last, time.monotonic() - began)
 
     def save(self, path: Path, title: str) -> None:
         """Write the picture. Raises OSError."""
@@ -124,9 +146,9 @@ class Screen:
     def _sign(self, sign: str, plain: str) -> str:
         return plain if self.terminal.options.ascii_only else sign
 
-    def _print(self, drawn: Callable[[Callable[[str], str]], Text | Padding | Table]) -> None:
-        self.terminal.print(drawn(str), crop=False)
-        if self.picture is not None:
+    def _print(self, drawn: Callable[[Callable[[str], str]], Text | Padding], *, wrap: bool = True) -> None:
+        self.terminal.print(drawn(str), crop=False, soft_wrap=not wrap)
+        if self.picture is not None and self.drawing:
             self.picture.print(drawn(self._masked))
 
     def _masked(self, text: str) -> str:
@@ -138,9 +160,7 @@ class Screen:
 def open_screen(*, picture: bool = False) -> Screen:
     """A screen on standard output; without a terminal it is plain text of a fixed width."""
     terminal = Console(highlight=False)
-    if not terminal.is_terminal:
-        terminal = Console(highlight=False, width=WIDTH)
-    elif terminal.width > WIDTH:
+    if not terminal.is_terminal or terminal.width > WIDTH:
         terminal = Console(highlight=False, width=WIDTH)
     drawn = Console(
         record=True, file=io.StringIO(), width=WIDTH, force_terminal=True, color_system="truecolor", highlight=False
@@ -148,9 +168,13 @@ def open_screen(*, picture: bool = False) -> Screen:
     return Screen(terminal, drawn if picture else None)
 
 
-def _columns(left: Text, right: Text, *, narrow: bool = False) -> Padding:
+def _title(number: int, text: str) -> Text:
+    return Text.assemble((f"{number:<4}", "cyan"), (text, "bold"))
+
+
+def _columns(left: Text, right: Text) -> Padding:
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(width=max(_WHO - 1, len(left)), justify="right" if narrow else "left")
+    table.add_column(width=max(_WHO - 1, len(left)))
     table.add_column(overflow="fold")
     table.add_row(left, right)
     return Padding(table, (0, 0, 0, _INDENT), expand=False)

@@ -54,10 +54,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its title and what is played. `play` raises CheckFailed, or TwinboxError."""
+    """One step: its title and what is played. `play` raises CheckFailed, or TwinboxError; of a `brief` step the picture
+    shows the title alone."""
 
     title: str
     play: Callable[[Stage], None]
+    brief: bool = True
 
 
 class Ending(enum.Enum):
@@ -73,7 +75,7 @@ def play(stage: Stage, steps: Sequence[Step]) -> Ending:
     for number, step in enumerate(steps, 1):
         if number > 1 and not stage.audience.go_on():
             return Ending.LEFT
-        stage.screen.step(number, step.title)
+        stage.screen.step(number, step.title, brief=step.brief)
         try:
             step.play(stage)
         except CheckFailed as error:
@@ -82,7 +84,7 @@ def play(stage: Stage, steps: Sequence[Step]) -> Ending:
         except TwinboxError as error:
             stage.screen.failed(step.title, "no error", f"{error}. {error.advice}".strip())
             return Ending.FAILED
-        stage.screen.line()
+        stage.screen.step_done(number, step.title)
     return Ending.DONE
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import trustme
 
+from core.errors import Misconfigured
 from core.secret import Secret
 from core.settings import PREFIX, Settings
 from sandbox.clock import SandboxClock
@@ -57,14 +58,13 @@ class DemoWorld:
 
 @contextmanager
 def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
-    """Start everything, remove everything afterwards.
+    """Start everything, remove everything afterwards. Raises Misconfigured when there is no place for it.
 
     `browser`: a person will open the consent page. It is then served as plain HTTP on loopback, since a browser
     would warn of a certificate that only this demo trusts; mail is on TLS in any case.
     """
     with ExitStack() as stack:
-        # Made with mode 0700.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinbox-demo-")))
+        folder = stack.enter_context(_temporary_folder())
         tls = _write_tls(folder)
         clock = SandboxClock()
         clock.advance(-HEAD_START.total_seconds())
@@ -84,6 +84,18 @@ def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
             f"{PREFIX}ALLOW_NETWORKS": f"{HOST}/32",
         }
         yield DemoWorld(folder, clock, google, gmail, app, workspace, tls.ca, environment)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="twinbox-demo-")  # with mode 0700
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot make a temporary folder: {error.strerror}", advice="Free disk space, or set TMPDIR."
+        ) from error
+    with temporary as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True, slots=True)

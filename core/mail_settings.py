@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -68,10 +68,33 @@ def choose_mailboxes(mailboxes: Sequence[Mailbox], settings: MailSettings, *, gm
                 'Gmail does not show the folder "All Mail" over IMAP',
                 advice='In Gmail: Settings, Labels, "All Mail", tick "Show in IMAP"; then start the sync again.',
             )
-    if settings.folders:
+    elif settings.folders:
         chosen = [mailbox for mailbox in chosen if _fits(mailbox, settings.folders)]
-    chosen = [mailbox for mailbox in chosen if not _fits(mailbox, settings.exclude)]
+        if not chosen:
+            raise Misconfigured(
+                "none of the chosen folders exists in the mailbox",
+                advice="Choose others: `twinbox account mail ACCOUNT --folder NAME`.",
+            )
+    # On Gmail a message may leave "All Mail" for the trash only to be followed there, whatever the labels chosen.
+    chosen = [mailbox for mailbox in chosen if gmail or not _fits(mailbox, settings.exclude)]
     return sorted(chosen, key=lambda mailbox: (_ORDER.get(mailbox.role, 2), mailbox.name))
+
+
+def wants_labels(settings: MailSettings, labels: Collection[str], mailbox: Mailbox) -> bool:
+    """Whether a Gmail message is in scope: its labels are what folders are elsewhere.
+
+    `\\Inbox` counts as INBOX; a message in the trash or in spam has that as its only folder.
+    """
+    places = [Mailbox(_label_name(label), label[1:].lower() if label.startswith("\\") else "") for label in labels]
+    if mailbox.role in ("trash", "junk"):
+        places = [mailbox]
+    if any(_fits(place, settings.exclude) for place in places):
+        return False
+    return not settings.folders or any(_fits(place, settings.folders) for place in places)
+
+
+def _label_name(label: str) -> str:
+    return "INBOX" if label.lower() == "\\inbox" else label
 
 
 def _fits(mailbox: Mailbox, patterns: Sequence[str]) -> bool:

@@ -30,9 +30,10 @@ class Sweep(enum.Enum):
 class MailboxState:
     """Our cursor in one mailbox.
 
-    `uidnext` and `exists` were read together. `done` holds every UID that was looked at: fetched, out of scope, or
-    known to be missing. `modseq` is the safe point for CHANGEDSINCE; `seen_modseq` the HIGHESTMODSEQ last reported
-    and `confirmed` how often it was looked into since. `resyncs` counts UIDVALIDITY changes in a row.
+    `uidnext` and `exists` were read together. `done` holds every UID that was looked at under `since` and `choice`:
+    fetched, out of scope, or known to be missing. `modseq` is the safe point for CHANGEDSINCE, `seen_modseq` the
+    HIGHESTMODSEQ last reported and `confirmed` how often it was looked into since. `resyncs` counts UIDVALIDITY
+    changes in a row.
     """
 
     uidvalidity: int = 0
@@ -43,6 +44,7 @@ class MailboxState:
     confirmed: int = 0
     done: UidSet = UidSet()
     since: date | None = None
+    choice: str = ""
     resyncs: int = 0
     swept_at: datetime | None = None
 
@@ -53,7 +55,7 @@ class MailboxPlan:
 
     `refuse`  why nothing may be done, "" normally.
     `reset`   every UID we hold is void: drop the locations, then look at everything again by identity.
-    `rescope` the since date moved back: look again at what was left out.
+    `rescope` the since date moved back, or other labels are wanted: look again at what was left out.
     `fill`    there are UIDs nobody looked at yet.
     `changes_since` a mod-sequence for CHANGEDSINCE, 0 for none.
     `listing` messages were removed: list the UIDs and compare.
@@ -74,10 +76,17 @@ class MailboxPlan:
 
 
 def plan_mailbox(
-    known: MailboxState, seen: MailboxStatus, *, since: date | None, vanished_told: bool, now: datetime
+    known: MailboxState,
+    seen: MailboxStatus,
+    *,
+    since: date | None,
+    vanished_told: bool,
+    now: datetime,
+    choice: str = "",
 ) -> MailboxPlan:
     """Compare our cursor with the server's numbers.
 
+    `choice` stands for whatever else decides which messages of a mailbox are wanted (labels, on Gmail).
     `vanished_told` is whether the server reports removals with changes (QRESYNC, RFC 7162 3.2.6).
     """
     # RFC 9051 2.3.1.1: zero is not a legal UIDVALIDITY; some servers send it for a moment.
@@ -87,7 +96,7 @@ def plan_mailbox(
         if known.resyncs >= MAX_RESYNCS and not _overdue(known, now):
             return MailboxPlan(refuse=f"UIDVALIDITY changed {known.resyncs} times in a row")
         return MailboxPlan(reset=True, fill=True)
-    rescope = _widened(known.since, since)
+    rescope = _widened(known.since, since) or known.choice != choice
     return MailboxPlan(
         rescope=rescope,
         fill=rescope or bool(UidSet.span(1, seen.uidnext - 1) - known.done),
@@ -134,7 +143,9 @@ def _sweep(known: MailboxState, seen: MailboxStatus, now: datetime) -> Sweep:
     return Sweep.ALL if seen.exists <= FULL_SWEEP_LIMIT else Sweep.RECENT
 
 
-def begin(known: MailboxState, seen: MailboxStatus, *, since: date | None, now: datetime) -> MailboxState:
+def begin(
+    known: MailboxState, seen: MailboxStatus, *, since: date | None, now: datetime, choice: str = ""
+) -> MailboxState:
     """The state from which a first or voided mailbox starts: nothing looked at, changes counted from now."""
     changed = known.uidvalidity != 0
     return MailboxState(
@@ -144,6 +155,7 @@ def begin(known: MailboxState, seen: MailboxStatus, *, since: date | None, now: 
         modseq=seen.highest_modseq,
         seen_modseq=seen.highest_modseq,
         since=since,
+        choice=choice,
         resyncs=known.resyncs + 1 if changed else 0,
         swept_at=now,
     )
@@ -157,18 +169,23 @@ def settle(
     modseq = max(known.modseq, newest_modseq)
     if swept or not seen.highest_modseq:
         modseq = min(newest_modseq, seen.highest_modseq) or seen.highest_modseq
-    same = seen.highest_modseq == known.seen_modseq
     return replace(
         known,
         uidnext=seen.uidnext,
         exists=seen.exists,
         modseq=modseq,
         seen_modseq=seen.highest_modseq,
-        # Twice is all that is ever asked, and a number that went on growing would be a write in each quiet run.
-        confirmed=min(known.confirmed + 1, 2) if same else 1,
+        confirmed=_confirmed(known, seen),
         resyncs=known.resyncs if plan.reset else 0,
         swept_at=now if swept else known.swept_at,
     )
+
+
+def _confirmed(known: MailboxState, seen: MailboxStatus) -> int:
+    if not seen.highest_modseq:
+        return 0
+    # Twice is all that is ever asked; a number that went on growing would be a write in each quiet run.
+    return min(known.confirmed + 1, 2) if seen.highest_modseq == known.seen_modseq else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,10 @@ class MailSource(Protocol):
         """UIDs of the selected mailbox with an internal date on or after `since` and a UID greater than `above`."""
 
     def heads(self, uids: UidSet, *, identity: bool) -> Iterator[MessageHead]:
-        """Flags (and labels, modseq); with `identity` also size, date, Gmail ids and identifying header lines."""
+        """Flags (and labels, modseq); with `identity` also size, date, Gmail ids and identifying header lines.
+
+        A message that is gone, or of which the server cannot give these, is left out.
+        """
 
     def fetch(self, windows: Sequence[UidSet], *, first: int) -> Generator[FetchedWindow, None, None]:
         """Heads with the first `first` bytes of each message, window by window as they complete."""

@@ -56,7 +56,7 @@ def status_overview(session: Session, workspace: str) -> list[Record]:
 
 def _message_counts(session: Session, accounts: list[str]) -> dict[str, int]:
     query = select(MessageRow.account_id, func.count()).where(MessageRow.account_id.in_(accounts))
-    return dict(session.execute(query.group_by(MessageRow.account_id)).tuples().all())
+    return dict(session.execute(query.group_by(MessageRow.account_id)).all())
 
 
 def _aside_counts(session: Session, accounts: list[str]) -> dict[str, int]:
@@ -65,7 +65,7 @@ def _aside_counts(session: Session, accounts: list[str]) -> dict[str, int]:
         .join(QuarantineRow, QuarantineRow.mailbox_id == MailboxRow.id)
         .where(MailboxRow.account_id.in_(accounts))
     )
-    return dict(session.execute(query.group_by(MailboxRow.account_id)).tuples().all())
+    return dict(session.execute(query.group_by(MailboxRow.account_id)).all())
 
 
 def list_runs(session: Session, workspace: str, *, account: str = "", limit: int = 20) -> list[Record]:

@@ -76,6 +76,7 @@ class MailboxRow(Base):
     confirmed: Mapped[int] = mapped_column(default=0)
     done: Mapped[str] = mapped_column(Text, default="")
     since: Mapped[date | None] = mapped_column(Date)
+    choice: Mapped[str] = mapped_column(Text, default="")
     resyncs: Mapped[int] = mapped_column(default=0)
     swept_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     problem: Mapped[str] = mapped_column(Text, default="")

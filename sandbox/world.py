@@ -72,7 +72,9 @@ def _unwanted(now: datetime, rng: random.Random) -> list[Letter]:
     for number in range(TRASHED):
         when = now - timedelta(days=rng.uniform(1, 28))
         text = "Your parcel has been handed to the carrier."
-        mail = Mail(f"trash-{number}", "Parcels <no-reply@parcels.example>", ANNA, f"Parcel {4100 + number}", text, when)
+        mail = Mail(
+            f"trash-{number}", "Parcels <no-reply@parcels.example>", ANNA, f"Parcel {4100 + number}", text, when
+        )
         letters.append(Letter(compose(mail), when, labels=(), flags=("\\Seen",), state="trash"))
     return letters
 
@@ -107,7 +109,7 @@ def _conversation(
             earlier=tuple(earlier),
             files=_files(person, number, turn, rng),
         )
-        labels = ("\\Sent",) if not theirs else ("\\Inbox",) if (now - when).days < 40 else ()
+        labels: tuple[str, ...] = ("\\Sent",) if not theirs else ("\\Inbox",) if (now - when).days < 40 else ()
         labels += (person.label,) * bool(person.label) + extra
         fresh = theirs and (now - when) < timedelta(days=1)
         yield Letter(compose(mail), when, labels, () if fresh else ("\\Seen",))
@@ -133,9 +135,7 @@ def _text(person: Correspondent, theirs: bool, rng: random.Random) -> str:
     return f"{hello}\n\n" + "\n".join(body) + f"\n\n{phrases.bye}\n{name}\n"
 
 
-def _files(
-    person: Correspondent, number: int, turn: int, rng: random.Random
-) -> tuple[tuple[str, str, bytes], ...]:
+def _files(person: Correspondent, number: int, turn: int, rng: random.Random) -> tuple[tuple[str, str, bytes], ...]:
     if turn or rng.random() > 0.16:
         return ()
     name = {"ru": "Спецификация.pdf", "pl": "Zamówienie.pdf", "ja": "見積書.pdf"}.get(person.language, "Drawing.pdf")

@@ -148,7 +148,9 @@ def invitation(when: datetime) -> Letter:
 def newsletter(when: datetime, number: int) -> Letter:
     """Mail of a list (RFC 2369), HTML with a plain stand-in."""
     text = f"Issue {number + 1}: what is new in intralogistics.\n"
-    mail = Mail(f"news-{number}", "Logistics Weekly <news@weekly.example>", ANNA, f"Logistics Weekly {number + 1}", text, when)
+    mail = Mail(
+        f"news-{number}", "Logistics Weekly <news@weekly.example>", ANNA, f"Logistics Weekly {number + 1}", text, when
+    )
     message = draft(mail)
     message["List-Id"] = "Logistics Weekly <news.weekly.example>"
     message["List-Unsubscribe"] = "<https://weekly.example/unsubscribe>"
@@ -205,6 +207,8 @@ def status_mails(when: datetime, count: int) -> list[Letter]:
     for number in range(count):
         at = when + timedelta(seconds=number)
         text = f"Check {number + 1} of {count} passed.\n" + "All values are within their limits.\n" * 40
-        mail = Mail(f"status-{number}", "Monitoring <monitor@example.com>", ANNA, f"Status report {number + 1}", text, at)
+        mail = Mail(
+            f"status-{number}", "Monitoring <monitor@example.com>", ANNA, f"Status report {number + 1}", text, at
+        )
         letters.append(Letter(compose(mail), at))
     return letters

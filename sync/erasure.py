@@ -100,7 +100,7 @@ def _claims(session: Session, pack_id: int) -> list[tuple[int, int]]:
         select(MessageRow.text_offset, MessageRow.text_length).where(MessageRow.text_pack == pack_id),
         select(FragmentRow.pack_offset, FragmentRow.pack_length).where(FragmentRow.pack_id == pack_id),
     )
-    return [claim for query in queries for claim in session.execute(query).tuples()]
+    return [claim for query in queries for claim in session.execute(query)]
 
 
 def _erase_packs(app: App, account_id: str) -> None:

@@ -19,8 +19,8 @@ from core.uidset import UidSet
 from models.content import LocationRow, MessageRow
 from models.db import BATCH
 from models.syncing import MailboxRow
-from sync.ids import next_message_ids
 from sync.erasure import erase_messages, packs_of, scrub_packs
+from sync.ids import next_message_ids
 from sync.mail_fill import FIRST_WINDOW, fetch_and_store, fill, recover
 from sync.mail_finish import finish_messages
 from sync.mail_follow import follow
@@ -120,6 +120,7 @@ def _plan(run: MailRun, box: Box, seen: MailboxStatus) -> MailboxPlan:
         since=run.settings.since,
         vanished_told=run.source.traits.qresync,
         now=run.app.clock(),
+        choice=run.choice,
     )
 
 
@@ -171,7 +172,7 @@ def _one_mailbox(run: MailRun, task: _Task) -> None:
 
 
 def _start_over(run: MailRun, box: Box, seen: MailboxStatus) -> None:
-    state = begin(box.state, seen, since=run.settings.since, now=run.app.clock())
+    state = begin(box.state, seen, since=run.settings.since, now=run.app.clock(), choice=run.choice)
     with run.step() as session:
         if box.state.uidvalidity:
             run.counts["folders read anew"] += 1
@@ -181,9 +182,10 @@ def _start_over(run: MailRun, box: Box, seen: MailboxStatus) -> None:
 
 
 def _look_behind(run: MailRun, box: Box) -> None:
-    """The since date moved back: only what we hold counts as looked at."""
+    """The since date moved back or other labels are wanted: only what we hold counts as looked at."""
     with run.step() as session:
-        state = replace(box.state, done=held_uids(session, box.id), since=run.settings.since)
+        held = held_uids(session, box.id)
+        state = replace(box.state, done=held, since=run.settings.since, choice=run.choice)
         save_state(session, box.id, state)
     box.state = state
 
@@ -196,9 +198,13 @@ def _refuse(run: MailRun, box: Box, why: str) -> None:
 
 def _retry(run: MailRun, box: Box, uids: UidSet) -> None:
     run.phase = f"asking again for messages set aside in {box.name}"
-    missing = fetch_and_store(run, box, {uids: uids})
-    if missing:
-        recover(run, box, missing)
+    with run.app.db.reading() as session:
+        # One may be stored already, when the last run ended between storing and releasing it.
+        uids -= held_uids(session, box.id)
+    if uids:
+        missing = fetch_and_store(run, box, {uids: uids})
+        if missing:
+            recover(run, box, missing)
     with run.step() as session:
         release_found(session, box.id)
 

@@ -53,11 +53,11 @@ def read_prefixes(session: Session, message_ids: Sequence[int]) -> dict[int, byt
     slices: list[tuple[int, int, int, int]] = []
     for part in parts(list(message_ids)):
         first = select(MessageRow.id, MessageRow.raw_pack, MessageRow.raw_offset, MessageRow.raw_length)
-        slices += session.execute(first.where(MessageRow.id.in_(part))).tuples().all()
+        slices += session.execute(first.where(MessageRow.id.in_(part))).all()
         later = select(
             FragmentRow.message_id, FragmentRow.pack_id, FragmentRow.pack_offset, FragmentRow.pack_length
         ).where(FragmentRow.message_id.in_(part))
-        slices += session.execute(later.order_by(FragmentRow.message_id, FragmentRow.offset)).tuples().all()
+        slices += session.execute(later.order_by(FragmentRow.message_id, FragmentRow.offset)).all()
     frames = _frames(session, {(pack, offset, length) for _, pack, offset, length in slices})
     found = dict.fromkeys(message_ids, b"")
     for message_id, pack, offset, length in slices:
@@ -74,7 +74,7 @@ def read_prefix(session: Session, message_id: int) -> bytes:
 def read_text(session: Session, message_id: int) -> str:
     """The plain text of a message. Raises ItemRejected when it is damaged."""
     query = select(MessageRow.text_pack, MessageRow.text_offset, MessageRow.text_length)
-    place = session.execute(query.where(MessageRow.id == message_id)).tuples().one()
+    place = session.execute(query.where(MessageRow.id == message_id)).one()
     frame = _frames(session, {place})[place]
     return unpack_text(frame, Slice(0, len(frame)))
 

@@ -51,13 +51,13 @@ _DATE = re.compile(
     r"(?:[A-Za-z]{3,9},?\s{1,9})?(\d{1,2})\s{1,9}([A-Za-z]{3})[a-z]{0,6}\s{1,9}(\d{4})"
     r"\s{1,9}(\d{1,2}):(\d\d)(?::(\d\d))?\s{0,9}([+-])(\d\d)(\d\d)(?!\d)"
 )
-_MONTHS = {
-    name: f"{number:02}"
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
-}
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: f"{number:02}" for number, name in enumerate(_MONTH_NAMES, start=1)}
 _MACHINE_FIELDS = frozenset(
-    (b"list-id", b"list-post", b"list-unsubscribe", b"precedence", b"feedback-id", b"auto-submitted", b"x-autoreply")
-    + (b"x-auto-response-suppress", b"x-autorespond", b"x-failed-recipients", b"return-path")
+    [
+        *(b"list-id", b"list-post", b"list-unsubscribe", b"precedence", b"feedback-id", b"auto-submitted"),
+        *(b"x-autoreply", b"x-auto-response-suppress", b"x-autorespond", b"x-failed-recipients", b"return-path"),
+    ]
 )
 _NO_MARKS: frozenset[Mark] = frozenset()
 _BOUNCER = re.compile(r"(?i)(?:mailer-daemon|postmaster)@")

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from core.errors import Throttled
 from core.identity import message_identity
+from core.mail_settings import wants_labels
 from core.mailbox import Window, windows
 from core.packs import ParsedWindow, RawMail
 from core.types import FetchedMessage, MailboxStatus, MessageHead, ParsedMail
@@ -44,7 +45,7 @@ def fill(run: MailRun, box: Box, seen: MailboxStatus, *, most: int | None = None
         run.total, box.counted = run.total + len(scope), True
     size = WHOLE_WINDOW if run.whole else WINDOW
     cut = windows(scope, box.state.done, seen.uidnext, size=size, first_size=FIRST_WINDOW)
-    look_up = _may_hold_known(run, box)
+    look_up = bool(run.choice) or _may_hold_known(run, box)
     chosen = islice(cut, most)
     while group := list(islice(chosen, GROUP)):
         _fill_group(run, box, group, look_up=look_up)
@@ -61,7 +62,7 @@ def _may_hold_known(run: MailRun, box: Box) -> bool:
 def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: bool) -> None:
     wanted = UidSet.of_ranges(pair for window in group for pair in window.uids.ranges)
     if look_up:
-        wanted -= _place_known(run, box, wanted)
+        wanted -= _look_up(run, box, wanted)
     asked = {}
     for window in group:
         if uids := window.uids & wanted:
@@ -73,19 +74,36 @@ def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: boo
         recover(run, box, missing)
 
 
-def _place_known(run: MailRun, box: Box, uids: UidSet) -> UidSet:
-    """Give messages that are stored already their place in this mailbox, without their bytes; these are returned."""
+def _look_up(run: MailRun, box: Box, uids: UidSet) -> UidSet:
+    """Give messages that are stored already their place in this mailbox, without fetching their bytes.
+
+    Returns these, and those whose labels nobody wants.
+    """
     heads = list(run.source.heads(uids, identity=True)) if uids else []
     identities = {head.uid: identity_of(head, parse_header_only(head.header)) for head in heads}
     with run.app.db.reading() as session:
         known = known_messages(session, run.lease.account_id, set(identities.values()))
     found = [(head, known[identities[head.uid]]) for head in heads if identities[head.uid] in known]
     if found:
+        # Their window may never be committed; what has its place must not be looked up a second time.
+        state = replace(box.state, done=box.state.done | UidSet.of(head.uid for head, _ in found))
         with run.step() as session:
             place(session, box.id, found)
             run.counts["found again"] += len(found)
             run.done += len(found)
-    return UidSet.of(head.uid for head, _ in found)
+            save_state(session, box.id, state)
+        box.state = state
+    settled = {head.uid for head, _ in found}
+    if run.choice:
+        unwanted = {head.uid for head in heads if not wanted_here(run, box, head)} - settled
+        run.counts["other labels"] += len(unwanted)
+        settled |= unwanted
+    return UidSet.of(settled)
+
+
+def wanted_here(run: MailRun, box: Box, head: MessageHead) -> bool:
+    """Whether the labels of a message are among those chosen."""
+    return wants_labels(run.settings, head.labels or (), box.mailbox)
 
 
 def identity_of(head: MessageHead, mail: ParsedMail) -> bytes:

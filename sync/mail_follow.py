@@ -13,6 +13,7 @@ from core.mailbox import RECENT_SWEEP, MailboxPlan, Sweep, settle
 from core.types import MailboxStatus, MessageHead
 from core.uidset import UidSet
 from models.syncing import QuarantineRow
+from sync.mail_fill import wanted_here
 from sync.mail_run import Box, MailRun
 from sync.mail_store import held_uids, mark_lost, remove_locations, save_state, update_flags
 
@@ -47,7 +48,16 @@ def _apply(run: MailRun, box: Box, heads: Iterable[MessageHead]) -> int:
         newest = max(newest, *(head.modseq for head in batch))
         with run.step() as session:
             run.counts["flags changed"] += update_flags(session, box.id, batch)
+        if run.choice:
+            _notice_wanted(run, box, batch)
     return newest
+
+
+def _notice_wanted(run: MailRun, box: Box, heads: Sequence[MessageHead]) -> None:
+    """A message that was left out may have got a label that is wanted: the next run looks at it again."""
+    wanted = UidSet.of(head.uid for head in heads if wanted_here(run, box, head))
+    with run.app.db.reading() as session:
+        box.state = replace(box.state, done=box.state.done - (wanted - held_uids(session, box.id)))
 
 
 def _sweep(run: MailRun, box: Box, sweep: Sweep) -> int:
@@ -88,7 +98,8 @@ def _look_again(run: MailRun, box: Box, listed: UidSet) -> None:
     missed = (scope & listed & box.state.done) - held - aside
     if missed:
         box.state = replace(box.state, done=box.state.done - missed)
-        run.counts["missed before"] += len(missed)
+        if not run.choice:
+            run.counts["missed before"] += len(missed)
 
 
 def _finish(run: MailRun, box: Box, plan: MailboxPlan, seen: MailboxStatus, gone: UidSet, newest: int) -> None:

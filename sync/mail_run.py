@@ -66,6 +66,12 @@ class MailRun:
     bytes_earlier: int = 0
 
     @property
+    def choice(self) -> str:
+        """The labels that are wanted, as text to compare; "" where folders are chosen as a whole."""
+        chosen = self.settings.folders or self.settings.exclude
+        return repr((self.settings.folders, self.settings.exclude)) if self.source.traits.gmail and chosen else ""
+
+    @property
     def whole(self) -> bool:
         """Whether messages are downloaded with their attachments."""
         return self.app.settings.mail_attachments == "background"
@@ -87,7 +93,7 @@ class MailRun:
         self.source = source
 
     def checkpoint(self) -> None:
-        """Between two steps: raises SliceEnded when the time is over or the process ends, Throttled when the day's bytes are used up."""
+        """Between two steps: raises SliceEnded when time is over, Throttled when the day's bytes are used up."""
         now = self.app.clock()
         if self.bytes_before + self.bytes_run >= self.app.settings.mail_daily_bytes:
             tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)

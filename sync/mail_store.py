@@ -47,6 +47,7 @@ def state_of(row: MailboxRow) -> MailboxState:
         confirmed=row.confirmed,
         done=UidSet.parse(row.done),
         since=row.since,
+        choice=row.choice,
         resyncs=row.resyncs,
         swept_at=row.swept_at,
     )
@@ -66,6 +67,7 @@ def save_state(session: Session, mailbox_id: int, state: MailboxState, problem: 
             confirmed=state.confirmed,
             done=str(state.done),
             since=state.since,
+            choice=state.choice,
             resyncs=state.resyncs,
             swept_at=state.swept_at,
             problem=problem,

@@ -41,6 +41,7 @@ _WIDER = {
 _NO_CONTROLS = bytes(c for c in range(32) if c not in (9, 10)) + b"\x7f"
 _NOT_ASCII_BASED = ("utf_16", "utf_32", "iso2022", "hz")
 _EBCDIC = ("cp037", "cp273", "cp424", "cp500", "cp875", "cp1026", "cp1140")
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _TEXT_JUNK = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]+")
 _LINE_JUNK = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _COMMON = frozenset(("", "utf_8", "cp1252"))
@@ -108,8 +109,9 @@ def decode_body(data: bytes, label: str, *, ended: bool = True) -> tuple[str, bo
     if codec not in _COMMON and codec.startswith((*_NOT_ASCII_BASED, *_EBCDIC)):
         text, exact = decode_bytes(data, label, ended=ended)
         return clean_text(text.replace("\r\n", "\n").replace("\r", "\n")), exact
-    if b"\r" in data:
+    if _LONE_CR.search(data):
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    # Any CR left stands before its LF and goes with the other controls.
     return decode_bytes(data.translate(None, _NO_CONTROLS), label, ended=ended)
 
 

@@ -25,10 +25,12 @@ _FOLD = re.compile(rb"\r?\n[ \t]")
 _NAME = re.compile(rb"[!-9;-~]++[ \t]*+")
 # The fields anything is read from; of all others only the form of the name counts.
 _READ = frozenset(
-    (b"message-id", b"in-reply-to", b"references", b"subject", b"date", b"return-path", b"precedence")
-    + (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"list-id", b"list-post", b"list-unsubscribe")
-    + (b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id", b"feedback-id")
-    + (b"auto-submitted", b"x-auto-response-suppress", b"x-autoreply", b"x-autorespond", b"x-failed-recipients")
+    [
+        *(b"message-id", b"in-reply-to", b"references", b"subject", b"date", b"return-path", b"precedence"),
+        *(b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"list-id", b"list-post", b"list-unsubscribe"),
+        *(b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id", b"feedback-id"),
+        *(b"auto-submitted", b"x-auto-response-suppress", b"x-autoreply", b"x-autorespond", b"x-failed-recipients"),
+    ]
 )
 _ADDRESS_LISTS = frozenset((b"from", b"to", b"cc", b"bcc", b"reply-to"))
 _CHARSET = re.compile(rb'charset[ \t]*=[ \t]*"?([A-Za-z0-9._:-]{1,40})', re.IGNORECASE)

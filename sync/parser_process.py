@@ -3,12 +3,14 @@ What is parsed is `parse`, how the child works `parser_child`; both see one mess
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ from sync.parse import parse_header_only, parse_mail
 from sync.parser_child import ANSWER, COUNT, ITEM
 
 _CHUNK = 1024 * 1024
+_PIECES = 64
 _IN_FLIGHT = 2
 _START_SECONDS = 20.0
 _MAX_FAILURES = 20
@@ -79,6 +82,14 @@ def _packed(items: Sequence[RawMail], parse: Callable[[RawMail], ParsedMail]) ->
 
 def _unparsed(item: RawMail) -> ParsedWindow:
     return _packed([item], lambda raw: parse_header_only(raw.data))
+
+
+def _widen(pipe: int) -> None:
+    """Gives a pipe 1 MiB instead of 64 KiB where the system allows it: fewer turns between the two processes."""
+    if sys.platform == "linux":
+        # EPERM: this user's pipes hold as much as they may already. The small pipe does too.
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _CHUNK)
 
 
 class _ChildFailed(Exception):
@@ -142,6 +153,7 @@ class ParserProcess:
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
+                _widen(pipe.fileno())
         self._received.clear()
         try:
             self._answer(self._clock() + _START_SECONDS)
@@ -238,15 +250,21 @@ class ParserProcess:
         head = b"".join((COUNT.pack(len(job.items)), *sizes))
         target, _ = self._pipes()
         busy_until = self._deadline(self._waiting[0]) if self._waiting else 0.0
-        for piece in (head, *(item.data for item in job.items)):
-            view = memoryview(piece)
-            while view:
-                try:
-                    view = view[os.write(target, view) :]
-                except BlockingIOError:
-                    self._pump(max(busy_until, self._clock() + self._limits.base_seconds), writing=True)
-                except BrokenPipeError as error:
-                    raise _ChildFailed from error
+        left = [memoryview(piece) for piece in (head, *(item.data for item in job.items))]
+        at = 0
+        while at < len(left):
+            try:
+                sent = os.writev(target, left[at : at + _PIECES])
+            except BlockingIOError:
+                self._pump(max(busy_until, self._clock() + self._limits.base_seconds), writing=True)
+                continue
+            except BrokenPipeError as error:
+                raise _ChildFailed from error
+            while at < len(left) and sent >= len(left[at]):
+                sent -= len(left[at])
+                at += 1
+            if sent:
+                left[at] = left[at][sent:]
         job.since = self._clock()
 
     def _answer(self, deadline: float) -> tuple[bytes, bytes]:

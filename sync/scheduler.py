@@ -33,7 +33,7 @@ def tick(app: App, wake: Wake) -> int:
         .limit(BATCH)
     )
     with app.db.reading() as session:
-        rows = session.execute(due).tuples().all()
+        rows = session.execute(due).all()
     woken = 0
     for account_id, channel, seen in rows:
         # Compare and set: of several schedulers one moves the time on, and that one wakes.

@@ -23,6 +23,7 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 _VARIABLE = re.compile(rf"\b{PREFIX}[A-Z][A-Z_]*[A-Z]\b")
 _TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
+_TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 _PATH = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*")
 
 
@@ -34,6 +35,11 @@ def pages() -> list[Path]:
 @pytest.fixture(scope="module")
 def tree() -> dict[str, Command]:
     return command_tree()
+
+
+@pytest.fixture(scope="module")
+def names_of_tests() -> frozenset[str]:
+    return frozenset(name for file in (ROOT / "tests").rglob("*.py") for name in _TEST.findall(file.read_text()))
 
 
 each_page = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -74,6 +80,11 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = {span for span in spans_of(page) if _PATH.fullmatch(span)}
     assert not {name for name in named if not (ROOT / name).exists()}
+
+
+@each_page
+def test_every_test_that_is_named_exists(page: Path, names_of_tests: frozenset[str]) -> None:
+    assert not {span for span in spans_of(page) if span.startswith("test_")} - names_of_tests
 
 
 def test_every_command_and_setting_is_documented(tree: dict[str, Command]) -> None:

@@ -166,6 +166,7 @@ def upgrade() -> None:
         sa.Column("confirmed", sa.Integer(), nullable=False),
         sa.Column("done", sa.Text(), nullable=False),
         sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("choice", sa.Text(), nullable=False),
         sa.Column("resyncs", sa.Integer(), nullable=False),
         sa.Column("swept_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("problem", sa.Text(), nullable=False),

@@ -36,6 +36,10 @@ QUICK = 60.0
 BULK = 300.0
 PIPELINE = 2
 STATUS_FLIGHT = 50
+# How often one call cuts a set in two around a message the server cannot give: enough for a few of them.
+MAX_SPLITS = 100
+
+_Fetched = tuple[MessageHead, dict[bytes, Value]]
 
 
 def open_imap(guard: Guard, endpoint: Endpoint, access: Access) -> ImapSource:
@@ -142,14 +146,45 @@ class ImapSource:
         return found - UidSet.span(1, above)
 
     def heads(self, uids: UidSet, *, identity: bool) -> Iterator[MessageHead]:
-        items = self._head_items(identity=identity)
-        for piece in uids.pieces(MAX_SET):
-            tags = self._wire.send(b"UID FETCH %s (%s)" % (piece.encode(), items))
+        sets = [UidSet.parse(piece) for piece in uids.pieces(MAX_SET)]
+        for _, fetched in self._answers(sets, self._head_items(identity=identity)):
+            if fetched is not None and fetched[0].uid in uids:
+                yield fetched[0]
+
+    def _answers(
+        self, sets: Sequence[UidSet], items: bytes, modifier: bytes = b""
+    ) -> Iterator[tuple[Untagged, _Fetched | None]]:
+        """What the server says to FETCH of each set, and as what it was read; see `_damaged`."""
+        splits = iter(range(MAX_SPLITS))
+        waiting = list(reversed(sets))
+        while waiting:
+            asked = waiting.pop()
+            came: list[int] = []
+            tags = self._wire.send(b"UID FETCH %s (%s)%s" % (str(asked).encode(), items, modifier))
             for response in self._wire.responses(tags, deadline=BULK):
                 if isinstance(response, Tagged):
-                    self._check(response)
-                elif (fetched := self._fetched(response)) is not None and fetched[0].uid in uids:
-                    yield fetched[0]
+                    rest = self._damaged(response, asked, came)
+                    if rest and next(splits, None) is None:
+                        raise as_imap_error(response.text)
+                    waiting += rest
+                    continue
+                fetched = self._fetched(response)
+                if fetched is not None:
+                    came.append(fetched[0].uid)
+                yield response, fetched
+
+    def _damaged(self, tagged: Tagged, asked: UidSet, came: Sequence[int]) -> list[UidSet]:
+        """What to ask again, in halves, after the server gave up on a set because of some message in it; a single
+        message that it cannot give is left out. Raises every other error."""
+        if tagged.status == b"OK":
+            return []
+        error = as_imap_error(tagged.text)
+        if not is_damage(error):
+            raise error
+        rest = asked - UidSet.of(came)
+        middle = (rest.lowest + rest.highest) // 2
+        halves = (rest & UidSet.span(middle + 1, rest.highest), rest & UidSet.span(rest.lowest, middle))
+        return [half for half in halves if half] if len(rest) > 1 else []
 
     def _head_items(self, *, identity: bool) -> bytes:
         items = [b"FLAGS"]
@@ -245,25 +280,18 @@ class ImapSource:
         return found
 
     def changes(self, since_modseq: int, *, known: UidSet) -> Changes:
-        vanished = b" VANISHED" if self._traits.qresync else b""
-        command = b"UID FETCH 1:%d (%s) (CHANGEDSINCE %d%s)" % (
-            max(known.highest, 1),
-            self._head_items(identity=False),
-            since_modseq,
-            vanished,
-        )
-        tagged, untagged = self._run(command, BULK)
-        self._check(tagged)
+        modifier = b" (CHANGEDSINCE %d%s)" % (since_modseq, b" VANISHED" if self._traits.qresync else b"")
+        everything = UidSet.span(1, max(known.highest, 1))
         heads: dict[int, MessageHead] = {}
         gone = UidSet()
-        for item in untagged:
-            if item.parts[0][2:11].upper() == b"VANISHED ":
-                gone |= _readable(read_vanished, item)
-            elif (fetched := self._fetched(item)) is not None:
+        for response, fetched in self._answers([everything], self._head_items(identity=False), modifier):
+            if fetched is not None:
                 heads[fetched[0].uid] = fetched[0]
+            elif response.parts[0][2:11].upper() == b"VANISHED ":
+                gone |= _readable(read_vanished, response)
         return Changes(tuple(heads.values()), gone & known if self._traits.qresync else None)
 
-    def _fetched(self, response: Untagged) -> tuple[MessageHead, dict[bytes, Value]] | None:
+    def _fetched(self, response: Untagged) -> _Fetched | None:
         """The head and items of a FETCH response; None for anything else, and for one that names no UID:
         a server may push flags of a sequence number at any time, which must never be taken for a UID."""
         if b" FETCH (" not in response.parts[0][:24].upper():

@@ -18,8 +18,7 @@ from providers.protocols.imap import STATUS_FLIGHT
 from sandbox.gmail import Fault, GmailDouble
 from tests.conformance.mail_source import DOVECOTS, SANDBOXES, Kind, Servers
 from tests.support.mail_factory import make_mail
-from tests.support.mail_servers import GmailBox, MailServer, PlainBox
-from tests.support.mail_sync import marker
+from tests.support.mail_servers import GmailBox, MailServer, PlainBox, marker
 
 # One that closes a quoted string, one that is a number, one with a wildcard, one that needs modified UTF-7.
 NAMES = ("2024", 'a "quoted" name', "back\\slash", "Zoë & Söhne", "Entwürfe/Ä", "100%", "a*b", "NIL", "日本語")

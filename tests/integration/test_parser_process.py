@@ -119,6 +119,16 @@ def test_a_message_that_takes_too_long_is_given_up_alone() -> None:
         assert parser.pid == before
 
 
+def test_the_time_allowed_is_that_of_one_message_not_of_all() -> None:
+    items = ordinary(1_000)
+    with ParserProcess(ParserLimits(message_seconds=0.02)) as parser:
+        assert parser.pid is not None
+        child = psutil.Process(parser.pid)
+        before = sum(child.cpu_times()[:2])
+        assert not any(defects(parser.parse_window(items)))
+        assert sum(child.cpu_times()[:2]) - before > 0.02  # else nothing is shown
+
+
 def test_every_corpus_file_is_stored_in_time_and_memory(parser: ParserProcess) -> None:
     assert parser.pid is not None
     child = psutil.Process(parser.pid)

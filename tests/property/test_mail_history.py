@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,11 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from sandbox.gmail import Fault, GmailDouble, PlainProfile
-from sync import mail_fill
+from sync import mail, mail_fill
 from sync.mail_run import MailRun
 from tests.support.mail_factory import make_mail
-from tests.support.mail_servers import GmailBox, PlainBox, Shown, gmail_box, plain_box
-from tests.support.mail_sync import Crash, CrashingDatabase, Template, marker
+from tests.support.mail_servers import GmailBox, PlainBox, Shown, count_bodies, gmail_box, marker, plain_box
+from tests.support.mail_sync import Crash, Template
 
 PROFILES: dict[str, PlainProfile | None] = {
     "gmail": None,
@@ -42,22 +41,6 @@ IN_FLIGHT = 5 * WINDOW
 
 picks = st.integers(0, 10_000)
 flag_sets = st.frozensets(st.sampled_from(FLAGS), max_size=3)
-
-
-class Bodies(Counter[tuple[str, int, str]]):
-    """Counts of the sandbox that also tell which message it was whose bytes were sent."""
-
-    def __init__(self, double: GmailDouble, user: str) -> None:
-        super().__init__()
-        self.double, self.user = double, user
-        self.sent: Counter[str] = Counter()
-
-    def __setitem__(self, key: tuple[str, int, str], count: int) -> None:
-        super().__setitem__(key, count)
-        folder, uid, item = key
-        entry = self.double.box(self.user).folders[folder].entries.get(uid)
-        if item.startswith("BODY[]<0.") and entry is not None:
-            self.sent[marker(entry.message.raw)] += 1
 
 
 class Clock:
@@ -80,18 +63,10 @@ class History(RuleBasedStateMachine):
         self.box: GmailBox | PlainBox = (
             gmail_box(double, user) if double.store.profile.gmail else plain_box(double, user)
         )
-        self.bodies = Bodies(double, user)
-        double.store.counters[user].fetched = self.bodies
+        self.sent = count_bodies(double, user)
         self.linked = template.link(self.box)
         self.made = 0
         self.breaks = 0
-
-    # what the sync has done to it
-
-    @property
-    def database(self) -> CrashingDatabase:
-        assert isinstance(self.linked.app.db, CrashingDatabase)
-        return self.linked.app.db
 
     def teardown(self) -> None:
         try:
@@ -105,15 +80,8 @@ class History(RuleBasedStateMachine):
         self.double.faults.clear(self.box.address)
         box = self.double.box(self.box.address)
         box.late_commands, box.held_at, box.modseq_offset = 0, None, 0
-        self.linked.clock.advance(hours=25)  # what was set aside is due, and so is the daily sweep
-        self.linked.run()
-        self.linked.run_clean()
-        self.linked.run_clean()
-        self.linked.same_as_server()
-        before = self.linked.tables()
-        self.linked.run_clean()
-        assert self.linked.tables() == before, "a run without changes wrote something"
-        again = sum(count - 1 for count in self.bodies.sent.values())
+        self.linked.settle()
+        again = sum(count - 1 for count in self.sent.values())
         assert again <= self.breaks * IN_FLIGHT, f"{again} messages fetched again after {self.breaks} breaks"
 
     # helpers of the rules
@@ -132,7 +100,7 @@ class History(RuleBasedStateMachine):
     def sync(self, watch: Callable[[MailRun], None] | None = None) -> None:
         with suppress(Crash):
             self.linked.run(watch)
-        if self.database.dead:
+        if self.linked.database.dead:
             self.linked.reboot()
 
     # what people do
@@ -233,10 +201,10 @@ class History(RuleBasedStateMachine):
 
     @rule(at=st.integers(1, 20), keeps=st.booleans())
     def the_service_dies(self, at: int, keeps: bool) -> None:
-        self.database.crash_at, self.database.keeps = self.database.commits + at, keeps
+        self.linked.database.crash_at, self.linked.database.keeps = self.linked.database.commits + at, keeps
         self.breaks += 1
         self.sync()
-        self.database.crash_at = 0
+        self.linked.database.crash_at = 0
 
     @rule(at=st.integers(0, 6), action=st.integers(0, 3), pick=picks, where=picks)
     def somebody_works_while_the_service_runs(self, at: int, action: int, pick: int, where: int) -> None:
@@ -264,6 +232,7 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut the work into pieces of a few messages."""
     for name, size in (("FIRST_WINDOW", FIRST_WINDOW), ("WINDOW", WINDOW), ("GROUP", GROUP)):
         monkeypatch.setattr(mail_fill, name, size)
+    monkeypatch.setattr(mail, "FIRST_WINDOW", FIRST_WINDOW)
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -170,7 +170,7 @@ def patterns() -> list[tuple[str, Callable[[str], object]]]:
         sync.mime_text,
         sync.parse,
     ]
-    only_at_a_known_place = {"_PLAIN", "_WORD", "_DATE", "_NAME", "_QUOTED"}
+    only_at_a_known_place = {"_PLAIN", "_WORD", "_DATE", "_NAME", "_QUOTED", "_ONE_PARAM"}
     found: list[tuple[str, Callable[[str], object]]] = []
     for module in modules:
         for name, one in vars(module).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from sandbox.gmail import GmailDouble, labels
 from sandbox.gmail.model import Entry, add_folder
 from tests.support.dovecot import PASSWORD, Dovecot
 
+_MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^>]*)>", re.IGNORECASE | re.MULTILINE)
 _LISTED = re.compile(rb'^\((?P<flags>[^)]*)\) (?:"(?:\\.|[^"\\])*"|NIL) (?P<name>.*)$')
 _APPENDED = re.compile(rb"APPENDUID \d+ (\d+)")
 _UID = re.compile(rb"UID (\d+)")
@@ -31,6 +33,12 @@ class Shown:
     raw: bytes = field(repr=False)
     flags: frozenset[str]
     labels: frozenset[str] | None = None
+
+
+def marker(raw: bytes) -> str:
+    """What tells a message of these tests from every other one: its Message-ID, "" without one."""
+    found = _MESSAGE_ID.search(raw)
+    return found[1].decode() if found else ""
 
 
 Contents = Mapping[str, Mapping[int, Shown]]
@@ -348,3 +356,28 @@ def _shown(client: imaplib.IMAP4, folder: str) -> Iterator[tuple[int, Shown]]:
         assert flags is not None, head
         words = frozenset(flag.decode() for flag in flags[1].split()) - {"\\Recent"}
         yield int(uid[1]), Shown(raw, words)
+
+
+class _Bodies(Counter[tuple[str, int, str]]):
+    """Counts of the sandbox that also tell which message it was whose first bytes were sent: a UID alone does not,
+    after folders were renamed or renumbered."""
+
+    def __init__(self, double: GmailDouble, user: str) -> None:
+        super().__init__()
+        self._double, self._user = double, user
+        self.sent: Counter[str] = Counter()
+
+    def __setitem__(self, key: tuple[str, int, str], count: int) -> None:
+        super().__setitem__(key, count)
+        name, uid, item = key
+        folder = self._double.box(self._user).folders.get(name)
+        entry = folder.entries.get(uid) if folder else None
+        if item.startswith("BODY[]<0.") and entry is not None:
+            self.sent[marker(entry.message.raw)] += 1
+
+
+def count_bodies(double: GmailDouble, user: str) -> Counter[str]:
+    """From now on, how often the first bytes of each message (by Message-ID) were sent to this user."""
+    bodies = _Bodies(double, user)
+    double.store.counters[user].fetched = bodies
+    return bodies.sent

@@ -4,7 +4,6 @@ the server. The servers are `mail_servers`; which actions happen between the run
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,9 +27,7 @@ from sync.parser_pool import ParserPool
 from sync.parser_process import InProcessParser, Parser
 from sync.run import RunReport, Watch, run_sync
 from tests.support.app_factory import TestClock, make_app, make_password_account, make_settings, make_user
-from tests.support.mail_servers import Contents, MailServer
-
-_MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^>]*)>", re.IGNORECASE | re.MULTILINE)
+from tests.support.mail_servers import Contents, MailServer, marker
 
 Where = dict[str, dict[int, tuple[str, frozenset[str], frozenset[str] | None]]]
 
@@ -96,12 +93,6 @@ class CrashingDatabase(Database):
 
 def _no_fsync(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA synchronous=OFF")
-
-
-def marker(raw: bytes) -> str:
-    """What tells a message of these tests from every other one: its Message-ID, "" without one."""
-    found = _MESSAGE_ID.search(raw)
-    return found[1].decode() if found else ""
 
 
 def wanted(contents: Contents) -> Where:
@@ -205,6 +196,23 @@ class Linked:
         there = {entry[0] for shown in truth.values() for entry in shown.values()}
         for message_id, row in self.messages().items():
             assert (row.unplaced_at is None) == (message_id in there), message_id
+
+    def settle(self) -> None:
+        """After three undisturbed runs, a day later, the store equals the server and one more changes nothing."""
+        self.clock.advance(hours=25)  # what was set aside is due, and so is the daily sweep
+        self.run()
+        self.run_clean()
+        self.run_clean()
+        self.same_as_server()
+        before = self.tables()
+        self.run_clean()
+        assert self.tables() == before, "a run without changes wrote something"
+
+    @property
+    def database(self) -> CrashingDatabase:
+        """The database, if it is one that can crash."""
+        assert isinstance(self.app.db, CrashingDatabase)
+        return self.app.db
 
     def reboot(self) -> None:
         """Start again on the same database, as a new process would, after the lease of the dead one has run out."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import Misconfigured
-from core.mail_settings import MailSettings, choose_mailboxes
+from core.mail_settings import MailSettings, choose_mailboxes, wants_labels
 from core.types import Mailbox
 
 GMAIL = [
@@ -53,8 +53,28 @@ def test_patterns_know_star_and_question_mark_without_regard_to_case() -> None:
 
 
 def test_brackets_in_a_pattern_stand_for_themselves() -> None:
-    assert names(GMAIL, gmail=True, exclude=("[Gmail]/Spam",)) == ["[Gmail]/Вся почта", "[Gmail]/Bin"]
+    assert names([Mailbox("[Gmail]/Spam")], exclude=("[Gmail]/Spam",)) == []
     assert names([Mailbox("g/Spam")], exclude=("[Gmail]/Spam",)) == ["g/Spam"]
+
+
+def test_on_gmail_labels_are_chosen_like_folders() -> None:
+    everything, spam = Mailbox("[Gmail]/All Mail", "all"), Mailbox("[Gmail]/Spam", "junk")
+    work = MailSettings(folders=("Work/*", "INBOX"), exclude=("\\junk", "Work/Secret"))
+    assert wants_labels(work, {"Work/A"}, everything)
+    assert wants_labels(work, {"\\Inbox", "\\Starred"}, everything)
+    assert not wants_labels(work, {"Private"}, everything)
+    assert not wants_labels(work, {"Work/A", "Work/Secret"}, everything)
+    assert not wants_labels(work, {"\\Inbox"}, spam)
+    assert wants_labels(MailSettings(), (), everything)
+
+
+def test_on_gmail_no_choice_of_labels_loses_sight_of_the_trash() -> None:
+    assert names(GMAIL, gmail=True, folders=("Work",), exclude=("\\trash",)) == names(GMAIL, gmail=True)
+
+
+def test_a_choice_that_fits_no_folder_says_so() -> None:
+    with pytest.raises(Misconfigured, match="none of the chosen"):
+        names(PLAIN, folders=("Wrok",))
 
 
 def test_a_role_is_left_out_by_its_attribute_in_any_case() -> None:
