@@ -19,8 +19,8 @@ from benchmarks.rivals import Job
 MBSYNC = "mbsync, no fsync"
 MBSYNC_FSYNC = "mbsync, default"
 DRAIN = "raw drain"
-TEXT, TEXT_2 = "twinbox, text first", "twinbox, text first x2"
-ALL_BYTES = "twinbox, all bytes x2"
+TEXT = "twinbox, text first"
+ALL_BYTES = "twinbox, all bytes"
 TWINBOX, WORKER = "twinbox", "twinbox, in a worker"
 ONE_WORKER, FOUR_WORKERS = "twinbox, 1 worker", "twinbox, 4 workers"
 REPEAT = 20
@@ -80,15 +80,13 @@ def first(bed: Bed) -> Case:
             Contender("mbsync, no fsync x2", halves, missing=missing),
             Contender(MBSYNC_FSYNC, partial(_mbsync_first, bed, fsync=True), missing=missing),
             Contender(TEXT, lambda folder: ours_runs.first_sync(bed, folder)),
-            Contender(TEXT_2, lambda folder: ours_runs.first_sync(bed, folder, connections=2)),
-            Contender(ALL_BYTES, lambda folder: ours_runs.first_sync(bed, folder, connections=2, all_bytes=True)),
+            Contender(ALL_BYTES, lambda folder: ours_runs.first_sync(bed, folder, all_bytes=True)),
         ),
         MBSYNC,
         (
             Goal(TEXT, 1.5, against=MBSYNC),
             Goal(TEXT, 3, against=MBSYNC_FSYNC),
             Goal(TEXT, 200, figure="rss_mb"),
-            Goal(TEXT_2, 200, figure="rss_mb"),
             Goal(ALL_BYTES, 1, against=MBSYNC),
             Goal(ALL_BYTES, 200, figure="rss_mb"),
         ),
@@ -116,7 +114,7 @@ def bytes_read(bed: Bed) -> Case:
         (
             Contender("raw drain, first 32 KB", lambda _: _drain_32_kb(bed)),
             Contender(TEXT, lambda folder: ours_runs.first_sync(bed, folder)),
-            Contender(ALL_BYTES, lambda folder: ours_runs.first_sync(bed, folder, connections=2, all_bytes=True)),
+            Contender(ALL_BYTES, lambda folder: ours_runs.first_sync(bed, folder, all_bytes=True)),
         ),
         "raw drain, first 32 KB",
         (Goal(TEXT, 1.02, figure="read_per_stored"), Goal(ALL_BYTES, 1.02, figure="read_per_stored")),

@@ -39,7 +39,6 @@ class Task:
     password: str
     accounts: tuple[str, ...]
     data_dir: str
-    connections: int = 1
     workers: int = 1
     all_bytes: bool = False
     repeat: int = 1
@@ -66,7 +65,6 @@ def _app(task: Task) -> App:
             keys=f"bench:{base64.b64encode(hashlib.sha256(b'bench').digest()).decode()}",
             ca_file=Path(task.ca_file),
             allow_networks=loopback,
-            connections_per_account=task.connections,
             worker_threads=task.workers,
             mail_attachments="background" if task.all_bytes else "on-demand",
             mail_daily_bytes=10**12,

@@ -15,12 +15,12 @@ from benchmarks.measure import Measured, ProgramFailed, measure
 from benchmarks.ours import NEWEST, NOT_YET, Task
 
 
-def first_sync(bed: Bed, data_dir: Path, connections: int = 1, all_bytes: bool = False) -> Measured:
+def first_sync(bed: Bed, data_dir: Path, all_bytes: bool = False) -> Measured:
     """First sync of the big mailbox by a fresh process; linking is done before and not measured.
 
     `details` has `stored_bytes` and `newest_200_seconds`, from the start of `sync_one`, so before connecting.
     """
-    task = replace(_task(bed, (bed.first(),), data_dir), connections=connections, all_bytes=all_bytes)
+    task = replace(_task(bed, (bed.first(),), data_dir), all_bytes=all_bytes)
     _prepare(task)
     return _run(bed, "sync", task)
 

@@ -15,6 +15,7 @@ import typer
 
 from core.settings import Settings, load_settings
 from sync.app import App, build_app
+from sync.logs import set_up_logging
 from sync.users import ensure_workspace, workspace_id
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
@@ -57,7 +58,10 @@ def opened(workspace: str = "") -> Iterator[Here]:
 @contextmanager
 def opened_app() -> Iterator[App]:
     """The app alone, its embedded database up to date."""
-    app = build_app(environment())
+    settings = environment()
+    # A command answers on standard output; what only the log should hear stays out of it.
+    set_up_logging(settings.log_level if settings.log_level in ("debug", "error") else "warning")
+    app = build_app(settings)
     try:
         if app.embedded:
             from sync.migrate import upgrade

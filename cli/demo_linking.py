@@ -11,7 +11,7 @@ from html import unescape
 import httpx2
 
 from cli.demo_mail import deliver
-from cli.demo_story import CheckFailed, Stage, Step, bodies, check, clean_sync, overview, stored, sync, traffic
+from cli.demo_story import CheckFailed, Stage, Step, asked, bodies, check, clean_sync, overview, stored, sync
 from cli.demo_world import PROVIDER, DemoWorld
 from cli.loopback import Page, listening
 from core.errors import NeedsRelink, Transient, TwinboxError
@@ -88,7 +88,7 @@ def _refused_quietly(stage: Stage) -> tuple[bool, int]:
     try:
         sync(stage)
     except NeedsRelink:
-        return True, stage.world.google.calls.total() - calls + len(traffic(stage).commands)
+        return True, stage.world.google.calls.total() - calls + asked(stage)
     return False, 0
 
 
@@ -152,6 +152,7 @@ def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
         attempt = begin_link(app, request)
         stage.audience.invited(attempt.url)
         visit: Future[None] | None = None
+        loopback.answer(finish, attempt.state, 0)  # from here on it knows the state, so nobody can come too early
         while not done:
             if visit is None and stage.audience.consents():
                 visit = pool.submit(consent_by_itself, stage.world, attempt.url)
@@ -179,7 +180,9 @@ def consent_by_itself(world: DemoWorld, url: str) -> None:
         answer = browser.post(url, data=form)
         if answer.status_code != 302:
             raise CheckFailed("Google sends the browser back", 302, answer.status_code)
-        browser.get(answer.headers["location"])
+        landed = browser.get(answer.headers["location"])
+        if landed.status_code != 200:
+            raise CheckFailed("the browser is awaited", 200, landed.status_code)
 
 
 BEFORE = (Step("A world of its own", start), Step("Anna links her mailbox", link, brief=False))

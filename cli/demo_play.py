@@ -36,9 +36,16 @@ def person(screen: Screen, *, browser: bool) -> Audience:
         if browser:
             _open(url)
 
+    hurry = False
+
     def go_on() -> bool:
-        screen.line("    Enter: next step    q: leave", "dim")
-        return sys.stdin.readline().strip().lower() not in ("q", "quit")
+        nonlocal hurry
+        if hurry:
+            return True
+        screen.line("    Enter: next step    a: all the rest    q: leave", "dim")
+        answer = sys.stdin.readline()
+        hurry = answer.strip().lower() == "a"
+        return bool(answer) and answer.strip().lower() not in ("q", "quit")  # no line at all: the terminal is gone
 
     return Audience(invited, _enter_pressed, go_on)
 
@@ -55,7 +62,8 @@ def _open(url: str) -> None:
 def _enter_pressed() -> bool:
     if not select.select([sys.stdin], [], [], 0)[0]:
         return False
-    return bool(sys.stdin.readline())
+    sys.stdin.readline()
+    return True
 
 
 def play_on(stage: Stage, *, alone: bool) -> None:

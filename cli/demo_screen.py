@@ -111,7 +111,7 @@ class Screen:
         self._print(lambda _: _columns(Text(""), body))
 
     @contextmanager
-    def progress(self, text: str) -> Iterator[Told]:
+    def progress(self) -> Iterator[Told]:
         """A live bar on a terminal, then its last state as a line if there was anything to do.
 
         The block calls `told(done, total, phase)`, from any thread.
@@ -125,7 +125,7 @@ class Screen:
             TextColumn("{task.description}"),
         )
         with Progress(*columns, console=self.terminal, transient=True, disable=not self.terminal.is_terminal) as live:
-            task = live.add_task(text, total=None)
+            task = live.add_task("", total=None)
 
             def told(done: int, total: int, phase: str) -> None:
                 nonlocal last

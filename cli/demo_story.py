@@ -18,6 +18,8 @@ from sandbox.world_letters import ANNA_ADDRESS
 from sync.mail_run import MailRun
 from sync.run import RunReport, run_sync
 
+SHOWN = 300  # characters of what was expected, or found
+
 Record = dict[str, Any]
 
 
@@ -26,7 +28,12 @@ class CheckFailed(Exception):
 
     def __init__(self, text: str, expected: object, found: object) -> None:
         super().__init__(text)
-        self.text, self.expected, self.found = text, str(expected), str(found)
+        self.text, self.expected, self.found = text, _short(expected), _short(found)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ def sync(stage: Stage, *, bar: bool = False) -> RunReport:
     """Sync Anna's mail now, and tell what was counted."""
     stage.world.gmail.forget_counters(ANNA_ADDRESS)
     if bar:
-        with stage.screen.progress("") as told:
+        with stage.screen.progress() as told:
             report = _run(stage, lambda run: told(run.done, run.total, run.phase))
     else:
         report = _run(stage, lambda _: None)
@@ -129,6 +136,11 @@ def traffic(stage: Stage) -> Counters:
 def bodies(stage: Stage) -> int:
     """How many times the last sync fetched bytes of a message."""
     return sum(times for (_, _, item), times in traffic(stage).fetched.items() if is_body(item))
+
+
+def asked(stage: Stage) -> int:
+    """How many commands Gmail got since the last sync began; a session may still say goodbye late, which asks nothing."""
+    return sum(not command.upper().startswith("LOGOUT") for command in traffic(stage).commands)
 
 
 def is_body(item: str) -> bool:

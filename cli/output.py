@@ -87,7 +87,9 @@ def show_record(record: Mapping[str, object], *, as_json: bool) -> None:
 
 
 def cell(value: object) -> str:
-    """A value as short text for people."""
+    """A value as short text for people; times to the second, in UTC."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
     value = plain(value)
     if value is None or value == "":
         return "-"

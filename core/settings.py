@@ -64,7 +64,6 @@ class Settings:
     mail_gone: str = _option(
         "`keep` or `erase`: what happens to the stored copy of a message that left the mailbox.", default="keep"
     )
-    connections_per_account: int = _option("IMAP connections opened at once for one account.", default=1)
     worker_threads: int = _option("Runs executed at the same time by one worker process.", default=4)
     lease_seconds: int = _option("Seconds after which a run of a dead worker may be taken over.", default=60)
     slice_seconds: int = _option("Seconds after which a run goes back to the end of the queue.", default=60)

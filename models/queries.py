@@ -196,7 +196,7 @@ def places_of(session: Session, message_ids: Iterable[int]) -> dict[int, list[Re
 def find_message(session: Session, workspace: str, text: str) -> MessageRow:
     """The message with this id (decimal) or Message-ID. Raises NotFound, or Conflict when several fit."""
     named = [MessageRow.message_id == text.strip("<>")]
-    if text.isascii() and text.isdigit() and len(text) < 19:
+    if text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63:
         named.append(MessageRow.id == int(text))
     query = (
         select(MessageRow)

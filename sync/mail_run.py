@@ -119,7 +119,12 @@ class MailRun:
         session.execute(
             update(RunRow)
             .where(RunRow.id == self.lease.run_id)
-            .values(phase=self.phase, done=self.done, total=self.total, counts=dict(self.counts))
+            .values(
+                phase=self.phase,
+                done=self.done,
+                total=self.total,
+                counts={reason: n for reason, n in self.counts.items() if n},
+            )
         )
         session.execute(
             update(ChannelRow)

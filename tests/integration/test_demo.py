@@ -104,8 +104,9 @@ def test_a_picture_that_cannot_be_written_is_told_before_anything_starts(
 def test_without_a_terminal_the_demo_stays_up_until_it_is_told_to_end(temporary: Path) -> None:
     command = [sys.executable, "-m", "cli.main", "demo"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
+    root = Path(__file__).parents[2]
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment, cwd=root
     ) as running:
         assert running.stdout is not None
         told = "".join(iter(running.stdout.readline, "Running until Ctrl-C.\n"))
