@@ -139,7 +139,7 @@ def bodies(stage: Stage) -> int:
 
 
 def asked(stage: Stage) -> int:
-    """How many commands Gmail got since the last sync began; a session may still say goodbye late, which asks nothing."""
+    """How many commands Gmail got since its counters were reset, without the goodbye of an earlier session."""
     return sum(not command.upper().startswith("LOGOUT") for command in traffic(stage).commands)
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.resources import files
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from core.provider import OAuthEndpoints, ProviderSpec
@@ -24,12 +25,7 @@ def all_providers(roots: Mapping[str, str] | None = None) -> Mapping[str, Provid
     `roots` puts the OAuth addresses of a service under another root, by OAuth provider name: with
     `{"google": settings.google_base_url}` a test double stands in for Google. Empty roots are ignored.
     """
-    oauth = oauth_providers(roots)
-    found = dict(read_presets(_preset_text(), oauth=oauth))
-    for folder in _folders():
-        for spec in getattr(folder, "PROVIDERS", ()):
-            found[spec.name] = spec
-    return found
+    return _registry(tuple(sorted((roots or {}).items())))[0]
 
 
 def oauth_providers(roots: Mapping[str, str] | None = None) -> Mapping[str, OAuthEndpoints]:
@@ -37,11 +33,25 @@ def oauth_providers(roots: Mapping[str, str] | None = None) -> Mapping[str, OAut
 
     `OAUTH` maps a name to a function of a root address ("" for the real service).
     """
-    found = dict(read_oauth(parse_document(_preset_text(), _PRESETS), _PRESETS))
-    for folder in _folders():
+    return _registry(tuple(sorted((roots or {}).items())))[1]
+
+
+@lru_cache(maxsize=8)
+def _registry(
+    roots: tuple[tuple[str, str], ...],
+) -> tuple[Mapping[str, ProviderSpec], Mapping[str, OAuthEndpoints]]:
+    # Packaged data that cannot change while the process runs; reading it cost more than all the rest of a quiet run.
+    text = files(__name__).joinpath(_PRESETS).read_text(encoding="utf-8")
+    oauth = dict(read_oauth(parse_document(text, _PRESETS), _PRESETS))
+    folders = list(_folders())
+    for folder in folders:
         for name, endpoints in getattr(folder, "OAUTH", {}).items():
-            found[name] = endpoints((roots or {}).get(name, ""))
-    return found
+            oauth[name] = endpoints(dict(roots).get(name, ""))
+    found = dict(read_presets(text, oauth=oauth))
+    for folder in folders:
+        for spec in getattr(folder, "PROVIDERS", ()):
+            found[spec.name] = spec
+    return MappingProxyType(found), MappingProxyType(oauth)
 
 
 def find_by_domain(address: str, providers: Mapping[str, ProviderSpec] | None = None) -> ProviderSpec | None:
@@ -78,10 +88,6 @@ def read_presets(
         for name, table in document.items()
         if name != "oauth"
     }
-
-
-def _preset_text() -> str:
-    return files(__name__).joinpath(_PRESETS).read_text(encoding="utf-8")
 
 
 def _folders() -> Iterator[ModuleType]:

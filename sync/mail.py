@@ -64,7 +64,9 @@ def _pass(run: MailRun) -> None:
     chosen = choose_mailboxes(listed, run.settings, gmail=run.source.traits.gmail)
     boxes = _boxes(run, chosen)
     statuses = run.source.statuses([box.name for box in boxes])
-    tasks = [task for box in boxes if (task := _task(run, box, statuses)) is not None]
+    with run.app.db.reading() as session:
+        due = due_again(session, run.lease.account_id, run.app.clock())
+    tasks = [task for box in boxes if (task := _task(run, box, statuses, due.get(box.id, UidSet()))) is not None]
     _newest_first(run, tasks)
     for task in tasks:
         _one_mailbox(run, task)
@@ -101,11 +103,9 @@ def _boxes(run: MailRun, chosen: Sequence[Mailbox]) -> list[Box]:
     return [Box(rows[mailbox.name].id, mailbox, state_of(rows[mailbox.name])) for mailbox in chosen]
 
 
-def _task(run: MailRun, box: Box, statuses: Mapping[str, MailboxStatus]) -> _Task | None:
-    """What a mailbox needs, None when it is quiet."""
+def _task(run: MailRun, box: Box, statuses: Mapping[str, MailboxStatus], retry: UidSet) -> _Task | None:
+    """What a mailbox needs, None when it is quiet; `retry` are messages set aside that may be asked for again."""
     seen = statuses.get(box.name)
-    with run.app.db.reading() as session:
-        retry = due_again(session, box.id, run.app.clock())
     if seen is None:
         run.problems.append(f"{box.name}: the server gives no status of this folder")
         return None

@@ -29,17 +29,18 @@ def set_aside(session: Session, mailbox_id: int, reasons: Mapping[int, str], now
         row.next_try_at = next_run(now, RETRY_EVERY, row.attempts, 0)
 
 
-def due_again(session: Session, mailbox_id: int, now: datetime) -> UidSet:
-    """The UIDs of a mailbox that may be tried again now."""
-    return UidSet.of(
-        session.scalars(
-            select(QuarantineRow.uid).where(
-                QuarantineRow.mailbox_id == mailbox_id,
-                QuarantineRow.next_try_at <= now,
-                QuarantineRow.attempts < MAX_ATTEMPTS,
-            )
-        )
+def due_again(session: Session, account_id: str, now: datetime) -> dict[int, UidSet]:
+    """The UIDs that may be tried again now, by mailbox."""
+    query = (
+        select(QuarantineRow.mailbox_id, QuarantineRow.uid)
+        .join(MailboxRow, MailboxRow.id == QuarantineRow.mailbox_id)
+        .where(MailboxRow.account_id == account_id)
+        .where(QuarantineRow.next_try_at <= now, QuarantineRow.attempts < MAX_ATTEMPTS)
     )
+    due: dict[int, list[int]] = {}
+    for mailbox_id, uid in session.execute(query):
+        due.setdefault(mailbox_id, []).append(uid)
+    return {mailbox_id: UidSet.of(uids) for mailbox_id, uids in due.items()}
 
 
 def release_found(session: Session, mailbox_id: int) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from cli.demo import TOUR, DemoOptions, run_demo
@@ -38,6 +41,21 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def step(play: Callable[[Stage], None]) -> Step:
     return Step("A step of this test", play)
+
+
+@contextmanager
+def demo_process(temporary: Path, *arguments: str, stdin: int) -> Iterator[subprocess.Popen[str]]:
+    """`twinbox demo` as a process of its own, ended if the test fails."""
+    command = [sys.executable, "-m", "cli.main", "demo", *arguments]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment, cwd=root
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
 
 
 def test_the_tour_plays_every_step_and_draws_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,12 +120,7 @@ def test_a_picture_that_cannot_be_written_is_told_before_anything_starts(
 
 
 def test_without_a_terminal_the_demo_stays_up_until_it_is_told_to_end(temporary: Path) -> None:
-    command = [sys.executable, "-m", "cli.main", "demo"]
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment, cwd=root
-    ) as running:
+    with demo_process(temporary, stdin=subprocess.DEVNULL) as running:
         assert running.stdout is not None
         told = "".join(iter(running.stdout.readline, "Running until Ctrl-C.\n"))
         running.send_signal(signal.SIGTERM)
@@ -115,6 +128,53 @@ def test_without_a_terminal_the_demo_stays_up_until_it_is_told_to_end(temporary:
         assert running.wait() == 0
     assert "export TWINBOX_DATA_DIR=" in told
     assert told.endswith("Everything the demo made is removed.\n")
+
+
+def test_a_person_consents_in_the_browser_steps_on_and_plays_with_the_mailbox(temporary: Path) -> None:
+    master, terminal = pty.openpty()
+    with demo_process(temporary, "--no-browser", stdin=terminal) as running, os.fdopen(master, "w") as keyboard:
+        os.close(terminal)
+        assert running.stdout is not None
+
+        def until(text: str) -> str:
+            told = ""
+            for line in running.stdout or ():
+                told += line
+                if text in line:
+                    return told
+            pytest.fail(f"the demo ended without {text!r}:\n{told}")
+
+        def press(keys: str) -> None:
+            keyboard.write(f"{keys}\n")
+            keyboard.flush()
+
+        until("Enter: next step")
+        press("")
+        address = next(line for line in until("Or press Enter here").splitlines() if line.startswith("http://"))
+        browse(address)
+        until("anna@example.com is linked")
+        until("Enter: next step")
+        press("a")
+        until("Or press Enter here")
+        press("")
+        until("What happens next?")
+        for key, answer in (("d", "A message arrived"), ("s", "new: 1, outcome: ok"), ("?", "leave, and remove")):
+            press(key)
+            until(answer)
+        press("r")
+        press("s")
+        until("the account is needs relink")
+        press("q")
+        until("Everything the demo made is removed.")
+        assert running.wait() == 0
+
+
+def browse(address: str) -> None:
+    """What Anna does in her browser."""
+    with httpx2.Client(trust_env=False, follow_redirects=True) as browser:
+        assert "Continue" in browser.get(address).text
+        form = {"user": "anna@example.com", "granted": "https://mail.google.com/", "decision": "allow"}
+        assert "Linked" in browser.post(address, data=form).text
 
 
 def test_a_failed_check_keeps_what_was_expected_and_found() -> None:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import structlog
 from sqlalchemy import select
 
 from models.syncing import RunRow
@@ -114,14 +113,14 @@ def test_the_story_ends_well_when_nothing_breaks(story: Story) -> None:
 
 
 def test_the_process_may_die_at_any_commit(story: Story) -> None:
-    for keeps in (False, True):
-        for at in itertools.count(1):
-            if not play(story, at, keeps):
-                break
-        assert at > 40, "the story has become too short"
+    at = next(at for at in itertools.count(1) if not play(story, at, keeps=False))
+    assert at > 40, "the story has become too short"
+    # Dead after one commit and dead before the next leave the same behind, but for what was read meanwhile.
+    for number in range(1, at, 4):
+        assert play(story, number, keeps=True)
 
 
-def play(story: Story, at: int, keeps: bool) -> bool:
+def play(story: Story, at: int, *, keeps: bool) -> bool:
     """Play the story with a death at one commit; False when the story has fewer."""
     box, linked = story.begin()
     sent = count_bodies(story.double, box.address)
@@ -136,6 +135,7 @@ def play(story: Story, at: int, keeps: bool) -> bool:
             died = True
             linked.reboot()
             linked.run()
+    linked.database.crash_at = 0
     linked.settle()
     assert len(linked.messages()) == 18
     assert sum(sent.values()) <= 18 + 2 * WINDOW + IN_FLIGHT
