@@ -58,6 +58,8 @@ def _changed(now: MailSettings, since: str, folder: list[str] | None, exclude: l
 
 
 def _patterns(given: list[str]) -> tuple[str, ...]:
+    if not all(pattern.strip() for pattern in given):
+        raise Misconfigured("a folder pattern is empty", advice="Name a folder, or `none` to clear the list.")
     return () if given == ["none"] else tuple(given)
 
 

@@ -94,6 +94,9 @@ class _Server(ThreadingHTTPServer):
     state = ""
     done = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that hangs up early is no failure of the linking; nothing is printed."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server

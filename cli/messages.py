@@ -17,6 +17,8 @@ from sync.mail_bytes import read_text
 from sync.mail_fetch import attached_file, whole_message
 from sync.users import find_account
 
+_NAME_BYTES, _SUFFIX_BYTES = 200, 20
+
 app = typer.Typer(help="Stored mail.", no_args_is_help=True)
 
 
@@ -94,17 +96,36 @@ def show_one(
             console().print(safe(text))
 
 
+def file_name(given: str) -> str:
+    """A name for a new file in the folder at hand, from the one a sender chose: its last component (of Unix and
+    Windows paths), without control characters, not hidden, short enough for any file system."""
+    last = given.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(char for char in last if char.isprintable()).strip(" .")
+    stem, dot, suffix = shown.rpartition(".")
+    ending = dot + suffix if stem and len(suffix.encode()) <= _SUFFIX_BYTES else ""
+    begin = (stem if ending else shown).encode()[: _NAME_BYTES - len(ending.encode())].decode("utf-8", "ignore")
+    return begin + ending or "attachment"
+
+
+def _unwritable(target: Path, error: OSError) -> Misconfigured:
+    return Misconfigured(f"cannot write {target}: {error.strerror}", advice="Name another place with --out.")
+
+
 def _save(here: Here, message_id: int, section: str, out: Path | None) -> None:
     found = attached_file(here.app, message_id, section)
-    # The name comes from the sender: only its last component counts, and an existing file is never overwritten.
-    target = out or Path(Path(found.filename).name)
+    target = out or Path()
     if target.is_dir():
-        target /= Path(found.filename).name
+        target /= file_name(found.filename)
     try:
-        with target.open("xb") as file:
-            file.write(found.data)
+        file = target.open("xb")  # an existing file is never overwritten
     except FileExistsError as error:
         raise Misconfigured(f"{target} exists already", advice="Name another file with --out.") from error
     except OSError as error:
-        raise Misconfigured(f"cannot write {target}: {error.strerror}", advice="Name a file with --out.") from error
+        raise _unwritable(target, error) from error
+    try:
+        with file:
+            file.write(found.data)
+    except OSError as error:
+        target.unlink()  # half a file would pass for the whole one
+        raise _unwritable(target, error) from error
     console().print(safe(f"Saved {target} ({len(found.data)} bytes, {found.content_type})."))

@@ -22,6 +22,7 @@ from sync.scheduler import request_now
 from sync.users import find_account
 
 POLL_SECONDS = 0.1
+OTHERS_POLL_SECONDS = 0.5
 EXIT = {"ok": 0, "partial": 4, "needs_relink": 3}
 
 app = typer.Typer(help="Start syncs.", no_args_is_help=True)
@@ -64,7 +65,10 @@ def summary(address: str, run: dict[str, Any]) -> str:
 
 
 class _Worker(threading.Thread):
-    """Runs the channel slice by slice to its end; `failure` is what it raised, for the main thread to tell."""
+    """Runs the channel slice by slice to its end; `failure` is what it raised, for the main thread to tell.
+
+    A run that somebody else has in hand is waited for, and taken over when its worker dies.
+    """
 
     def __init__(self, here: Here, account_id: str, channel: Channel) -> None:
         super().__init__(name="sync", daemon=True)
@@ -72,21 +76,27 @@ class _Worker(threading.Thread):
         self.run_id = ""
         self.failure: TwinboxError | None = None
         self.bug: BaseException | None = None
-        self.theirs = False
 
     def run(self) -> None:
         try:
-            while True:
-                report = run_sync(self._here.app, self._account_id, self._channel, trigger="manual")
-                self.run_id = report.run_id
-                if report.outcome != "continued":
-                    return
-        except SkipRun as error:
-            self.run_id, self.theirs = error.run_id, True
+            while self._slice() in ("running", "continued"):
+                pass
         except TwinboxError as error:
             self.failure = error
         except BaseException as error:  # noqa: BLE001  # raised again in the main thread
             self.bug = error
+
+    def _slice(self) -> str:
+        """The outcome of one slice of ours, or what has become of another worker's run."""
+        try:
+            report = run_sync(self._here.app, self._account_id, self._channel, trigger="manual")
+        except SkipRun as error:
+            self.run_id = error.run_id
+            time.sleep(OTHERS_POLL_SECONDS)
+            with self._here.app.db.reading() as session:
+                return str(find_run(session, self._here.workspace, error.run_id)["outcome"])
+        self.run_id = report.run_id
+        return report.outcome
 
 
 def _watched(here: Here, account: AccountRow, channel: Channel, *, quiet: bool) -> dict[str, Any]:
@@ -98,8 +108,6 @@ def _watched(here: Here, account: AccountRow, channel: Channel, *, quiet: bool) 
         while worker.is_alive():
             worker.join(POLL_SECONDS)
             _show_progress(here, account, channel, bar, task)
-        while worker.theirs and _show_progress(here, account, channel, bar, task) == "running":
-            time.sleep(POLL_SECONDS)
     if worker.failure:
         raise worker.failure
     if worker.bug:
@@ -108,11 +116,9 @@ def _watched(here: Here, account: AccountRow, channel: Channel, *, quiet: bool) 
         return find_run(session, here.workspace, worker.run_id)
 
 
-def _show_progress(here: Here, account: AccountRow, channel: Channel, bar: Progress, task: Any) -> str:
+def _show_progress(here: Here, account: AccountRow, channel: Channel, bar: Progress, task: Any) -> None:
     with here.app.db.reading() as session:
         runs = [r for r in list_runs(session, here.workspace, account=account.id, limit=3) if r["channel"] == channel]
-    if not runs:
-        return ""
-    run = runs[0]
-    bar.update(task, completed=run["done"], total=run["total"] or None, description=str(safe(run["phase"] or "...")))
-    return str(run["outcome"])
+    for run in runs[:1]:
+        phase = str(safe(run["phase"] or "..."))
+        bar.update(task, completed=run["done"], total=run["total"] or None, description=phase)

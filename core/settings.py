@@ -127,6 +127,10 @@ _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
 }
 
+# Beyond these a value is a slip of the keyboard, and times would leave the calendar.
+_MOST = {"mail_period": 2_592_000, "worker_threads": 256, "lease_seconds": 86_400, "slice_seconds": 86_400}
+_MOST_BYTES = 1 << 50
+
 
 def _convert(option: Field[Any], raw: str) -> Any:
     if option.name == "allow_networks":
@@ -134,9 +138,10 @@ def _convert(option: Field[Any], raw: str) -> Any:
     if option.name in ("data_dir", "ca_file"):
         return Path(raw).expanduser()
     if isinstance(option.default, int):
-        number = int(raw) if raw.isascii() and raw.isdigit() else 0
-        if number < 1:
-            raise ValueError(f"{raw!r} is not a whole number above 0")
+        number = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 20 else 0
+        most = _MOST.get(option.name, _MOST_BYTES)
+        if not 1 <= number <= most:
+            raise ValueError(f"{raw[:40]!r} is not a whole number above 0 and up to {most}")
         return number
     choices = _CHOICES.get(option.name)
     if choices and raw not in choices:

@@ -13,6 +13,7 @@ from sync.account_rows import own_account
 from sync.app import App
 
 SHORTEST_PERIOD = 30
+LONGEST_PERIOD = 30 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,13 @@ def mail_choice(app: App, workspace: str, account_id: str) -> ChannelChoice:
 
 
 def change_mail(app: App, workspace: str, account_id: str, change: ChannelChange) -> ChannelChoice:
-    """Change the choices; the channel is due at once. Raises NotFound, Conflict for a period that is too short."""
-    if change.period_s is not None and change.period_s < SHORTEST_PERIOD:
-        raise Conflict(f"a period of {change.period_s} seconds is too short", advice=f"At least {SHORTEST_PERIOD}.")
+    """Change the choices; the channel is due at once. Raises NotFound, Conflict for a period out of range."""
+    if change.period_s is not None and not SHORTEST_PERIOD <= change.period_s <= LONGEST_PERIOD:
+        size = "short" if change.period_s < SHORTEST_PERIOD else "long"
+        raise Conflict(
+            f"a period of {change.period_s} seconds is too {size}",
+            advice=f"Give {SHORTEST_PERIOD} to {LONGEST_PERIOD} seconds, or --no-auto to run only when asked.",
+        )
     mail_choice(app, workspace, account_id)
     with app.db.transaction() as session:
         row = session.get_one(ChannelRow, (account_id, Channel.MAIL.value))

@@ -10,8 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.packs import ParsedItem
+from models.bulk import insert_rows
 from models.content import CorrespondentRow, ParticipantRow
-from models.db import insert_rows, parts
+from models.db import parts
 from sync.ids import next_message_ids
 
 

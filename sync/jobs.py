@@ -3,19 +3,22 @@ When it is sent is decided by `sync.scheduler`; there is no retry here, the sche
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 import dramatiq
 import structlog
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.errors import BrokerConnectionError
 
-from core.errors import Misconfigured, TwinboxError
+from core.errors import Misconfigured, Transient, TwinboxError
 from core.settings import Settings
 from core.types import Channel
 from sync.app import App
 from sync.run import run_sync
 
 QUEUE = "sync"
+_FRAMES = 20
 log = structlog.get_logger()
 
 Wake = Callable[[str, Channel], None]
@@ -29,14 +32,17 @@ def open_broker(settings: Settings) -> dramatiq.Broker:
     url = settings.broker_url
     if not url:
         return StubBroker(middleware=[])
-    if url.startswith(("amqp://", "amqps://")):
-        from dramatiq.brokers.rabbitmq import RabbitmqBroker
+    try:
+        if url.startswith(("amqp://", "amqps://")):
+            from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-        return RabbitmqBroker(url=url, middleware=[], confirm_delivery=True)
-    if url.startswith(("redis://", "rediss://")):
-        from dramatiq.brokers.redis import RedisBroker
+            return RabbitmqBroker(url=url, middleware=[], confirm_delivery=True)
+        if url.startswith(("redis://", "rediss://")):
+            from dramatiq.brokers.redis import RedisBroker
 
-        return RedisBroker(url=url, middleware=[])  # type: ignore[no-untyped-call]  # its __init__ lacks hints
+            return RedisBroker(url=url, middleware=[])  # type: ignore[no-untyped-call]  # its __init__ lacks hints
+    except ValueError:
+        pass  # its text would show the URL, which may hold a password
     raise Misconfigured(
         "TWINBOX_BROKER_URL names no broker that is known",
         advice="Write it as amqp://user:password@host/ or redis://host/, or leave it empty.",
@@ -44,7 +50,11 @@ def open_broker(settings: Settings) -> dramatiq.Broker:
 
 
 def declare_jobs(app: App, broker: dramatiq.Broker) -> Wake:
-    """Declare the actors on a broker; gives the function that sends a wake-up."""
+    """Declare the actors on a broker; gives the function that sends a wake-up.
+
+    That one raises Transient when the broker is not reachable.
+    """
+    unreachable = _unreachable(broker)
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name="sync_channel")
     def sync_channel(account_id: str, channel: str) -> None:
@@ -53,9 +63,25 @@ def declare_jobs(app: App, broker: dramatiq.Broker) -> Wake:
             sync_channel.send(account_id, channel)
 
     def wake(account_id: str, channel: Channel) -> None:
-        sync_channel.send(account_id, channel.value)
+        try:
+            sync_channel.send(account_id, channel.value)
+        except unreachable as error:
+            # The text of the driver's error may show the URL with its password.
+            raise Transient(
+                f"the job broker cannot be reached ({type(error).__name__})",
+                advice="Start it, or check TWINBOX_BROKER_URL; what is due stays due.",
+            ) from None
 
     return wake
+
+
+def _unreachable(broker: dramatiq.Broker) -> tuple[type[Exception], ...]:
+    """What sending raises when a broker is down. The Redis one lets its driver's errors through."""
+    if isinstance(broker, StubBroker):
+        return ()
+    from redis.exceptions import RedisError
+
+    return (BrokerConnectionError, RedisError)
 
 
 def sync_now(app: App, account_id: str, channel: str) -> str:
@@ -65,7 +91,13 @@ def sync_now(app: App, account_id: str, channel: str) -> str:
     except TwinboxError as error:
         # Running elsewhere, paused, removed, relink needed: the row says so, and who is to act.
         log.info("no run", account=account_id, channel=channel, reason=str(error))
-    except Exception as error:
-        # The type and place only: the message of an unknown error may quote mail.
-        log.error("a run broke off", account=account_id, channel=channel, error=type(error).__name__, exc_info=True)
+    except Exception as error:  # noqa: BLE001  # a bug in one run must not end the worker
+        told = {"error": type(error).__name__, "at": _place(error)}
+        log.error("a run broke off", account=account_id, channel=channel, **told)  # noqa: TRY400  # would add the text
     return "failed"
+
+
+def _place(error: Exception) -> list[str]:
+    """The way to a bug, the innermost call last. No messages and no source lines: they may quote mail."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-_FRAMES:]]

@@ -69,7 +69,7 @@ def take_lease(app: App, account_id: str, channel: Channel, *, trigger: str) -> 
         row = session.get(ChannelRow, (account_id, channel.value))
         if row is None:
             raise NotFound("this account has no such channel", advice="See `twinbox account list`.")
-        _check_account(session, row)
+        check_account(session, row)
         until = now + timedelta(seconds=app.settings.lease_seconds)
         taken = session.execute(
             update(ChannelRow)
@@ -96,7 +96,8 @@ def take_lease(app: App, account_id: str, channel: Channel, *, trigger: str) -> 
         return Lease(app, row.workspace_id, account_id, channel, run_id, row.fence)
 
 
-def _check_account(session: Session, channel: ChannelRow) -> None:
+def check_account(session: Session, channel: ChannelRow) -> None:
+    """Raises NeedsRelink or Conflict when the account's state does not allow this channel to run."""
     account = session.get_one(AccountRow, channel.account_id)
     if account.state == "needs_relink":
         raise NeedsRelink(account.reason or "the account must be linked again", advice=account.advice)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.packs import Slice
+from models.bulk import insert_rows, update_rows
 from models.content import FragmentRow, MessageRow, PackRow
 from models.db import parts
 from sync.ids import next_message_ids
@@ -33,19 +34,21 @@ def keep_fragments(session: Session, account_id: str, fragments: Sequence[Fragme
     compressor = new_compressor()
     pack_id = next_message_ids(1)[0]
     pack = bytearray()
+    rows, lengths, texts = [], [], []
     for fragment in fragments:
         frame = compressor.compress(fragment.data)
         row = {"message_id": fragment.message_id, "offset": fragment.offset, "size": len(fragment.data)}
-        session.execute(
-            insert(FragmentRow).values(**row, pack_id=pack_id, pack_offset=len(pack), pack_length=len(frame))
-        )
+        rows.append(row | {"pack_id": pack_id, "pack_offset": len(pack), "pack_length": len(frame)})
+        lengths.append({"id": fragment.message_id, "have": fragment.offset + len(fragment.data)})
         pack += frame
-        values: dict[str, int] = {"have": fragment.offset + len(fragment.data)}
         if fragment.text:
-            values |= {"text_pack": pack_id, "text_offset": len(pack), "text_length": len(fragment.text)}
+            place = {"text_pack": pack_id, "text_offset": len(pack), "text_length": len(fragment.text)}
+            texts.append({"id": fragment.message_id} | place)
             pack += fragment.text
-        session.execute(update(MessageRow).where(MessageRow.id == fragment.message_id).values(**values))
-    session.execute(insert(PackRow).values(id=pack_id, account_id=account_id, data=bytes(pack)))
+    insert_rows(session, FragmentRow, rows)
+    update_rows(session, MessageRow, lengths, key=("id",))
+    update_rows(session, MessageRow, texts, key=("id",))
+    insert_rows(session, PackRow, [{"id": pack_id, "account_id": account_id, "data": bytes(pack)}])
 
 
 def read_prefixes(session: Session, message_ids: Sequence[int]) -> dict[int, bytes]:

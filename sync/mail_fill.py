@@ -13,7 +13,7 @@ from typing import Self
 
 from sqlalchemy import select
 
-from core.errors import Throttled
+from core.errors import Transient
 from core.identity import message_identity
 from core.mail_settings import wants_labels
 from core.mailbox import Window, windows
@@ -166,15 +166,16 @@ def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidS
     missing = UidSet()
     stream = run.source.fetch(list(asked), first=run.first_bytes)
     with closing(stream), _Pipeline(run, box) as pipeline:
-        for window in stream:
-            lost = window.uids - UidSet.of(message.head.uid for message in window.messages)
-            missing |= lost
-            pipeline.add(window.messages, asked[window.uids] - lost)
-            try:
+        try:
+            for window in stream:
+                lost = window.uids - UidSet.of(message.head.uid for message in window.messages)
+                missing |= lost
+                pipeline.add(window.messages, asked[window.uids] - lost)
                 run.checkpoint()
-            except (SliceEnded, Throttled):
-                pipeline.drain()
-                raise
+        except (SliceEnded, Transient):
+            # What came before the slice or the connection ended is whole, and need not be fetched again.
+            pipeline.drain()
+            raise
         pipeline.drain()
     return missing
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.errors import ItemRejected
 from core.packs import ParsedItem, RawMail
 from core.ports import Structure
 from core.uidset import UidSet
+from models.bulk import update_rows
 from models.content import MessageRow, UnfinishedRow
 from sync.mail_bytes import Fragment, keep_fragments, read_prefixes
 from sync.mail_run import Box, MailRun
@@ -112,9 +113,11 @@ def _store(
             Fragment(r.message_id, r.offset, r.data, texts[r.message_id][1] if r.text_wanted else b"") for r in rests
         ]
         keep_fragments(session, run.lease.account_id, fragments)
-        for message_id, (item, _) in texts.items():
-            values = {"snippet": item.snippet, "defects": list(item.mail.defects)}
-            session.execute(update(MessageRow).where(MessageRow.id == message_id).values(**values))
+        snippets = [
+            {"id": message_id, "snippet": item.snippet, "defects": list(item.mail.defects)}
+            for message_id, (item, _) in texts.items()
+        ]
+        update_rows(session, MessageRow, snippets, key=("id",))
         _list_attachments(session, {row.message_id: structures[row.uid] for row in rows if row.uid in structures})
         ids = [row.message_id for row in rows]
         session.execute(delete(UnfinishedRow).where(UnfinishedRow.message_id.in_(ids)))
@@ -123,11 +126,7 @@ def _store(
 
 def _list_attachments(session: Session, structures: Mapping[int, Structure]) -> None:
     rows = [
-        {"b_id": message_id, "attachments": [attachment_json(one) for one in structure.attachments]}
+        {"id": message_id, "attachments": [attachment_json(one) for one in structure.attachments]}
         for message_id, structure in structures.items()
     ]
-    if rows:
-        table = MessageRow.__table__
-        value = bindparam("attachments", type_=table.c.attachments.type)
-        statement = update(MessageRow).where(MessageRow.id == bindparam("b_id")).values(attachments=value)
-        session.connection().execute(statement, rows)
+    update_rows(session, MessageRow, rows, key=("id",))

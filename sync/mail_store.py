@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core.mailbox import MailboxState
 from core.packs import ParsedItem
 from core.types import Attachment, CalendarPart, FetchedMessage, MessageHead
 from core.uidset import UidSet
+from models.bulk import insert_rows, update_rows
 from models.content import (
     LocationRow,
     MessageRow,
     PackRow,
     UnfinishedRow,
 )
-from models.db import affected, insert_rows, parts
+from models.db import affected, parts
 from models.syncing import MailboxRow, QuarantineRow
 from sync.correspondents import store_people
 from sync.ids import next_message_ids
@@ -209,15 +210,9 @@ def update_flags(session: Session, mailbox_id: int, heads: Iterable[MessageHead]
             head = wanted[uid]
             new_labels = labels if head.labels is None else sorted(head.labels)
             if sorted(head.flags) != flags or new_labels != labels:
-                changed.append({"b_uid": uid, "flags": sorted(head.flags), "labels": new_labels})
-    if changed:
-        table = LocationRow.__table__
-        statement = (
-            update(LocationRow)
-            .where(LocationRow.mailbox_id == mailbox_id, LocationRow.uid == bindparam("b_uid"))
-            .values(flags=bindparam("flags", table.c.flags.type), labels=bindparam("labels", table.c.labels.type))
-        )
-        session.connection().execute(statement, changed)
+                row = {"flags": sorted(head.flags), "labels": new_labels}
+                changed.append(row | {"mailbox_id": mailbox_id, "uid": uid})
+    update_rows(session, LocationRow, changed, key=("mailbox_id", "uid"))
     return len(changed)
 
 

@@ -15,6 +15,7 @@ from models.db import affected
 from models.syncing import ChannelRow
 from sync.app import App
 from sync.jobs import Wake
+from sync.lease import check_account
 from sync.removal import remove, unfinished_removals
 
 BATCH = 200
@@ -52,11 +53,15 @@ def tick(app: App, wake: Wake) -> int:
 
 
 def request_now(app: App, account_id: str, channel: Channel, wake: Wake) -> None:
-    """Make a channel due now, whether it runs by itself or not, and wake a worker. Raises NotFound."""
+    """Make a channel due now, whether it runs by itself or not, and wake a worker.
+
+    Raises NotFound, and NeedsRelink or Conflict when the state of the account does not allow a run.
+    """
     with app.db.transaction() as session:
         row = session.get(ChannelRow, (account_id, channel.value))
         if row is None:
             raise NotFound("this account has no such channel", advice="See `twinbox account list`.")
+        check_account(session, row)
         row.next_run_at = app.clock()
     wake(account_id, channel)
 

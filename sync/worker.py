@@ -12,7 +12,7 @@ import dramatiq
 import structlog
 from dramatiq.brokers.stub import StubBroker
 
-from core.errors import Transient
+from core.errors import TwinboxError
 from sync.app import App
 from sync.jobs import Wake, declare_jobs, open_broker
 from sync.scheduler import finish_removals, tick
@@ -59,13 +59,16 @@ def _working(app: App) -> Iterator[tuple[dramatiq.Broker, Wake]]:
 
 def _schedule(app: App, broker: dramatiq.Broker, wake: Wake) -> None:
     log.info("scheduler started")
-    finish_removals(app)
+    removals_looked_at = False
     while not app.stopping.is_set():
         try:
+            if not removals_looked_at:
+                finish_removals(app)
+                removals_looked_at = True
             tick(app, wake)
-        except Transient as error:
-            # A database that restarts: the next tick finds everything still due.
-            log.warning("nothing could be scheduled", reason=str(error))
+        except TwinboxError as error:
+            # A database or broker that restarts, a full disk: a later tick finds everything still due.
+            log.warning("nothing could be scheduled", reason=str(error), advice=error.advice)
         if isinstance(broker, StubBroker):
             # It keeps every failed message with its traceback for ever.
             broker.dead_letters_by_queue.clear()

@@ -7,7 +7,7 @@ import imaplib
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO
 
 from imapclient import IMAPClient
@@ -112,6 +112,10 @@ class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no 
                     raise
                 raise _refusal(error) from None
 
+    def speaking(self) -> AbstractContextManager[None]:
+        """For a few commands within a deadline. Raises what a connection can fail with."""
+        return self._speaking(self._imap.sock)
+
     def introduce(self) -> None:
         """After sign-in: say who we are (RFC 2971) and read the capabilities anew, which signing in changes."""
         with self._speaking(self._imap.sock):
@@ -140,8 +144,7 @@ def sign_in(client: GuardedIMAPClient, access: Access) -> None:
     """Sign in; a token that is refused is renewed once. Raises NeedsRelink, Misconfigured, Throttled, Transient."""
     login = reject_control(access.login, "the login name")
     if not access.uses_token:
-        password = reject_control(access.secret().reveal(), "the password")
-        client.speak_credentials(lambda: client.login(login, password))
+        _with_password(client, login, reject_control(access.secret().reveal(), "the password"))
     else:
         try:
             _with_token(client, login, access.secret())
@@ -149,6 +152,21 @@ def sign_in(client: GuardedIMAPClient, access: Access) -> None:
             # RFC 7628 3.2.3: the same connection may try again with another token.
             _with_token(client, login, access.secret(refresh=True))
     client.introduce()
+
+
+def _with_password(client: GuardedIMAPClient, login: str, password: str) -> None:
+    if login.isascii() and password.isascii():
+        client.speak_credentials(lambda: client.login(login, password))
+        return
+    # LOGIN carries ASCII only (RFC 3501 9, astring), PLAIN carries UTF-8 (RFC 4616 2).
+    with client.speaking():
+        offered = client.has_capability("AUTH=PLAIN")
+    if not offered:
+        raise NeedsRelink(
+            "the mail server takes only plain letters in user name and password",
+            advice="Choose a password without accents or other special letters, then link again.",
+        )
+    client.speak_credentials(lambda: client.plain_login(login, password))
 
 
 def _with_token(client: GuardedIMAPClient, login: str, token: Secret) -> None:

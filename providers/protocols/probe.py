@@ -51,6 +51,10 @@ def _walk(protocol: str, guard: Guard, endpoint: Endpoint, access: Access | None
             yield replace(step, detail=_tls_detail(secured))
             sock = secured
         sock.close()
+        if endpoint.security is Security.STARTTLS:
+            step = replace(step, name="TLS")
+            talk(guard, endpoint, None)
+            yield replace(step, detail="STARTTLS, certificate valid")
         step = replace(step, name="sign-in" if access else "capabilities")
         yield replace(step, detail=talk(guard, endpoint, access))
     except TwinboxError as error:
@@ -78,7 +82,7 @@ def _smtp(guard: Guard, endpoint: Endpoint, access: Access | None) -> str:
     try:
         size = smtp.esmtp_features.get("size", "")
         limit = f", messages up to {int(size) // 1_000_000} MB" if size.isdigit() else ""
-        protection = "STARTTLS" if endpoint.security is Security.STARTTLS else "TLS"
+        protection = {Security.TLS: "TLS", Security.STARTTLS: "STARTTLS"}.get(endpoint.security, "no protection")
         return f"{'signed in' if access else 'ready'} on port {endpoint.port} with {protection}{limit}"
     finally:
         smtp.close()

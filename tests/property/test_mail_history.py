@@ -15,7 +15,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from sandbox.gmail import Fault, GmailDouble, PlainProfile
 from sync import mail, mail_fill
@@ -103,15 +103,26 @@ class History(RuleBasedStateMachine):
         if self.linked.database.dead:
             self.linked.reboot()
 
+    @initialize(counts=st.tuples(st.integers(0, 9), st.integers(0, 4)), seen=st.booleans())
+    def there_is_mail_already(self, counts: tuple[int, int], seen: bool) -> None:
+        for folder, count in zip((self.box.main, self.box.other), counts, strict=True):
+            for _ in range(count):
+                self.one_mail_arrives(folder, frozenset())
+        if seen:
+            self.sync()
+
+    def one_mail_arrives(self, folder: str, flags: frozenset[str]) -> None:
+        self.made += 1
+        raw = make_mail(message_id=f"<{self.made}@history.example>", subject=f"Number {self.made}")
+        self.box.append(folder, raw, flags)
+
     # what people do
 
-    @rule(pick=picks, flags=flag_sets, count=st.integers(1, 9), with_id=st.booleans())
-    def mail_arrives(self, pick: int, flags: frozenset[str], count: int, with_id: bool) -> None:
+    @rule(pick=picks, flags=flag_sets, count=st.integers(1, 9))
+    def mail_arrives(self, pick: int, flags: frozenset[str], count: int) -> None:
         names = self.folders()
         for _ in range(count):
-            self.made += 1
-            raw = make_mail(message_id=f"<{self.made}@history.example>", subject=f"Number {self.made}")
-            self.box.append(names[pick % len(names)], raw, flags)
+            self.one_mail_arrives(names[pick % len(names)], flags)
 
     @rule(pick=picks, flags=flag_sets)
     def flags_change(self, pick: int, flags: frozenset[str]) -> None:
@@ -166,8 +177,9 @@ class History(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def uidvalidity_changes(self, pick: int) -> None:
-        names = self.folders()
-        self.box.bump_uidvalidity(names[pick % len(names)])
+        # The fuller the folder, the likelier it is the one.
+        found = self.some_message(pick)
+        self.box.bump_uidvalidity(found[0] if found else self.box.main)
 
     @rule(commands=st.integers(0, 4), offset=st.integers(-6, 3), held=st.booleans())
     def modseqs_are_off(self, commands: int, offset: int, held: bool) -> None:
@@ -199,12 +211,14 @@ class History(RuleBasedStateMachine):
     def the_service_runs(self) -> None:
         self.sync()
 
-    @rule(at=st.integers(1, 20), keeps=st.booleans())
-    def the_service_dies(self, at: int, keeps: bool) -> None:
-        self.linked.database.crash_at, self.linked.database.keeps = self.linked.database.commits + at, keeps
-        self.breaks += 1
-        self.sync()
-        self.linked.database.crash_at = 0
+    @rule(deaths=st.lists(st.tuples(st.integers(2, 9), st.booleans()), min_size=1, max_size=5))
+    def the_service_dies(self, deaths: list[tuple[int, bool]]) -> None:
+        for at, keeps in deaths:
+            database = self.linked.database
+            database.crash_at, database.keeps = database.commits + at, keeps
+            self.breaks += 1
+            self.sync()
+            self.linked.database.crash_at = 0
 
     @rule(at=st.integers(0, 6), action=st.integers(0, 3), pick=picks, where=picks)
     def somebody_works_while_the_service_runs(self, at: int, action: int, pick: int, where: int) -> None:
@@ -214,7 +228,7 @@ class History(RuleBasedStateMachine):
             if next(steps) != at:
                 return
             if action == 0:
-                self.mail_arrives(pick, frozenset(), 3, True)
+                self.mail_arrives(pick, frozenset(), 3)
             elif action == 1:
                 self.a_message_moves(pick, where, False)
             elif action == 2:
