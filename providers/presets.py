@@ -103,6 +103,8 @@ def build_spec(
         values[key] = _endpoint(key, row.get(key, {}), getattr(base, key, None), problems)
     if "smtp_alternatives" in row:
         values["smtp_alternatives"] = _alternatives(row["smtp_alternatives"], values["smtp"], problems)
+    elif base and values["smtp"].host != base.smtp.host:
+        values["smtp_alternatives"] = ()  # those were ports of the other host
     if "oauth" in row:
         values["oauth"] = _oauth(row["oauth"], problems)
     problems.check()

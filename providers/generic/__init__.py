@@ -12,7 +12,6 @@ PROVIDERS = (
         title="Other mail server (IMAP and SMTP)",
         imap=Endpoint("", 993, Security.TLS),
         smtp=Endpoint("", 465, Security.TLS),
-        smtp_alternatives=(Endpoint("", 587, Security.STARTTLS),),
         login=LoginFormat.ADDRESS,
         sent_copy=SentCopy.PROBE,
         advice="Ask the operator for host names, ports and the form of the login name; with two-factor sign-in an "

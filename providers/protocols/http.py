@@ -59,7 +59,7 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     limit: int = BODY_LIMIT,
 ) -> Reply:
-    """One request and its whole answer, at most `limit` bytes and `DEADLINE` seconds.
+    """One request and its whole answer, at most `limit` bytes and about `DEADLINE` seconds.
 
     Raises Transient for network faults and oversized or endless answers, and whatever the guard raises.
     """
@@ -110,9 +110,14 @@ class _GuardedStream(httpcore2.NetworkStream):
     def __init__(self, sock: socket.socket, dialer: Dialer) -> None:
         self._sock = sock
         self._dialer = dialer
+        self._answer_by = time.monotonic() + DEADLINE
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._sock.settimeout(timeout)
+        # The timeout is for one read only: a server that drips its header lines would never let it fire.
+        left = self._answer_by - time.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout
+        self._sock.settimeout(left if timeout is None else min(timeout, left))
         try:
             return self._sock.recv(max_bytes)
         except TimeoutError as error:
@@ -121,6 +126,7 @@ class _GuardedStream(httpcore2.NetworkStream):
             raise httpcore2.ReadError(type(error).__name__) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._answer_by = time.monotonic() + DEADLINE  # a new request: its answer has the whole time again
         self._sock.settimeout(timeout)
         try:
             self._sock.sendall(buffer)
