@@ -17,10 +17,14 @@ from rich.text import Text
 
 from core.errors import TwinboxError
 
+PIPE_COLUMNS = 1_000
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console on the present standard output; plain text when that is no terminal."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    # Into a pipe or file an address must come in one piece, however wide the table gets.
+    return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else PIPE_COLUMNS)
 
 
 def emit_json(value: object) -> None:
