@@ -27,7 +27,7 @@ from sync.mail_store import Arrival, known_messages, place, save_state, store_wi
 from sync.parse import parse_header_only
 
 FIRST_WINDOW = 50
-WINDOW = 400
+WINDOW = 300
 # Windows whose messages are looked up together before their bytes are asked for.
 GROUP = 16
 WHOLE_WINDOW = 40
@@ -45,7 +45,8 @@ def fill(run: MailRun, box: Box, seen: MailboxStatus, *, most: int | None = None
         run.total, box.counted = run.total + len(scope), True
     size = WHOLE_WINDOW if run.whole else WINDOW
     cut = windows(scope, box.state.done, seen.uidnext, size=size, first_size=FIRST_WINDOW)
-    look_up = bool(run.choice) or _may_hold_known(run, box)
+    # For a handful of messages the question costs more than its answer saves.
+    look_up = bool(run.choice) or len(scope) <= WINDOW or _may_hold_known(run, box)
     chosen = islice(cut, most)
     while group := list(islice(chosen, GROUP)):
         _fill_group(run, box, group, look_up=look_up)

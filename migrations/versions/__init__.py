@@ -1,1 +1,1 @@
-"""One module per revision, oldest first by their chain."""
+"""The steps from one database layout to the next, numbered in order."""

@@ -29,6 +29,7 @@ SIGN_IN_SECONDS = 60.0
 BUFFER = 64 * 1024
 # RFC 5530 3: the server is in trouble; the credentials may be as good as ever. An outage must unlink nobody.
 _PASSING = re.compile(rb"\[(UNAVAILABLE|INUSE|SERVERBUG|CONTACTADMIN)\]|temporar|try again", re.IGNORECASE)
+_REPR = re.compile(rb"b(['\"])(.*)\1", re.DOTALL)
 CLIENT_ID = {"name": "Twinbox", "vendor": "Twinbox"}
 
 
@@ -60,11 +61,18 @@ class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no 
         sock.settimeout(READ_TIMEOUT)
         self._ready = sock
         with self._speaking(sock):
-            super().__init__(endpoint.host, endpoint.port, ssl=endpoint.security is Security.TLS, use_uid=True)
+            # imapclient sets the socket's timeout to what it is told, and to none if it is told nothing.
+            super().__init__(
+                endpoint.host, endpoint.port, ssl=endpoint.security is Security.TLS, use_uid=True, timeout=READ_TIMEOUT
+            )
         # imaplib would repr() every literal for a log nobody reads, mail text included.
         self._imap.debug = 0
         if endpoint.security is Security.STARTTLS:
-            self._upgrade()
+            try:
+                self._upgrade()
+            except TwinboxError:
+                self.shutdown()
+                raise
         elif endpoint.security is Security.PLAIN and not guard.is_trusted(sock):
             self.shutdown()
             raise Misconfigured(
@@ -82,11 +90,18 @@ class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no 
                     f"{self._endpoint.host} does not offer STARTTLS",
                     advice="Use port 993 with security tls, or ask the provider for the right port.",
                 )
-            self._imap._simple_command("STARTTLS")  # noqa: SLF001  # imapclient's own method would not guard the TLS
+            # imapclient's own method would not guard the TLS.
+            status, _ = self._imap._simple_command("STARTTLS")  # noqa: SLF001
+            if status != "OK":
+                raise Misconfigured(
+                    f"{self._endpoint.host} refuses STARTTLS", advice="Use port 993 with security tls if there is one."
+                )
             sock = self._guard.wrap_tls(self._imap.sock, self._endpoint.host)
             self._imap.sock = sock
             self._imap.file = sock.makefile("rb", BUFFER)
-            self._cached_capabilities = None
+            # imaplib keeps what it was told, a response code in the OK itself included; imapclient would believe it.
+            self._imap.untagged_responses.clear()
+            self._cached_capabilities, self._starttls_done = None, True
 
     @contextmanager
     def _speaking(self, sock: socket.socket) -> Iterator[None]:
@@ -110,7 +125,16 @@ class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no 
                 # imapclient makes a LoginError of everything, a lost connection included.
                 if isinstance(error, imaplib.IMAP4.abort) or isinstance(error.__context__, imaplib.IMAP4.abort):
                     raise
-                raise _refusal(error) from None
+                # Gmail gives the reason for some refusals beside the tagged NO: "* NO [WEBALERT ...]".
+                beside = self._imap.untagged_responses.get("NO", [])
+                raise _refusal(b" ".join((_server_text(error), *beside))) from None
+
+    def login_quoted(self, login: str, password: str) -> None:
+        """LOGIN with both arguments as quoted strings. imaplib sends the user name as it is, blanks included."""
+        status, data = self._imap._simple_command("LOGIN", _quoted(login), _quoted(password))  # noqa: SLF001
+        if status != "OK":
+            raise imaplib.IMAP4.error(data[-1])
+        self._imap.state = "AUTH"
 
     def speaking(self) -> AbstractContextManager[None]:
         """For a few commands within a deadline. Raises what a connection can fail with."""
@@ -136,7 +160,7 @@ class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no 
 
 
 def _connection_error(error: Exception, host: str) -> TwinboxError:
-    known = as_imap_error(str(error).encode("utf-8", "replace"))
+    known = as_imap_error(_server_text(error))
     return Transient(f"{host} ended the connection: {known}") if type(known) is Transient else known
 
 
@@ -146,8 +170,9 @@ def sign_in(client: GuardedIMAPClient, access: Access) -> None:
     if not access.uses_token:
         _with_password(client, login, reject_control(access.secret().reveal(), "the password"))
     else:
+        token = access.secret()  # a grant that is dead already is not worth a second question
         try:
-            _with_token(client, login, access.secret())
+            _with_token(client, login, token)
         except NeedsRelink:
             # RFC 7628 3.2.3: the same connection may try again with another token.
             _with_token(client, login, access.secret(refresh=True))
@@ -156,7 +181,7 @@ def sign_in(client: GuardedIMAPClient, access: Access) -> None:
 
 def _with_password(client: GuardedIMAPClient, login: str, password: str) -> None:
     if login.isascii() and password.isascii():
-        client.speak_credentials(lambda: client.login(login, password))
+        client.speak_credentials(lambda: client.login_quoted(login, password))
         return
     # LOGIN carries ASCII only (RFC 3501 9, astring), PLAIN carries UTF-8 (RFC 4616 2).
     with client.speaking():
@@ -188,10 +213,25 @@ def _with_token(client: GuardedIMAPClient, login: str, token: Secret) -> None:
         raise NeedsRelink(f"{error} (status {status})" if status else str(error), advice=error.advice) from None
 
 
-def _refusal(error: Exception) -> TwinboxError:
+def _refusal(text: bytes) -> TwinboxError:
     """What the answer to a sign-in means. Without a hint at trouble on the server it is about the credentials."""
-    text = str(error).encode("utf-8", "replace")
     known = as_imap_error(text)
     if type(known) is Transient and not _PASSING.search(text):
         return NeedsRelink(f"the mail server refused the sign-in: {known}", advice="Link the account again.")
     return known
+
+
+def _server_text(error: Exception) -> bytes:
+    """What the server said. imaplib raises its bytes, or a text with their repr in it."""
+    said = error.args[0] if error.args else b""
+    if isinstance(said, bytes):
+        return said
+    text = str(said).encode("utf-8", "replace")
+    match = _REPR.search(text)
+    return match[2] if match else text
+
+
+def _quoted(text: str) -> str:
+    """A quoted string (RFC 9051 9); the caller has refused line breaks and NUL."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -50,7 +50,7 @@ class GuardedSMTP(smtplib.SMTP):
         self.watchdog: Watchdog | None = None
         try:
             super().__init__(endpoint.host, endpoint.port, local_hostname="localhost", timeout=timeout)
-        except BaseException:
+        except (smtplib.SMTPException, OSError, ValueError, TwinboxError):
             self.relax()
             self.close()
             raise
@@ -125,7 +125,9 @@ def _sign_in(smtp: GuardedSMTP, access: Access) -> None:
         return
     try:
         _with_token(smtp, login, access, refresh=False)
-    except smtplib.SMTPAuthenticationError:
+    except smtplib.SMTPAuthenticationError as error:
+        if error.smtp_code != 535:  # busy, or a matter for the browser: no other token would change that
+            raise
         _with_token(smtp, login, access, refresh=True)
 
 

@@ -282,11 +282,13 @@ def test_a_disk_that_is_full_when_a_user_is_added(
 ) -> None:
     with monkeypatch.context() as patch:
         full_disk(patch)
-        outcomes = [twinbox("user", "add", f"{'x' * 60}{n}@crm.example") for n in range(200)]
-    failed = [outcome for outcome in outcomes if outcome.code]
-    assert failed
-    told(failed[-1], 1, "the disk that holds the database is full", "Free disk space")
-    assert len(done(twinbox("user", "list", "--json")).json) == 1 + len(outcomes) - len(failed)
+        outcomes: list[Outcome] = []
+        while not outcomes or outcomes[-1].code == 0:
+            assert len(outcomes) < 200
+            name = "x" * 1_000
+            outcomes.append(twinbox("user", "add", f"{len(outcomes)}@crm.example", "--name", name))
+    told(outcomes[-1], 1, "the disk that holds the database is full", "Free disk space")
+    assert len(done(twinbox("user", "list", "--json")).json) == len(outcomes)
 
 
 def test_a_file_where_the_data_folder_should_be(

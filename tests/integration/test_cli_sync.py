@@ -279,7 +279,7 @@ def test_the_whole_message_comes_byte_for_byte(desk: Desk) -> None:
     with redirect_stdout(out):
         assert main(("messages", "show", "<long@x>", "--raw")) == 0
     out.flush()
-    assert out.buffer.getvalue() == raw  # type: ignore[attr-defined]
+    assert out.buffer.getvalue() == raw
 
 
 def with_files(desk: Desk) -> list[dict[str, str]]:

@@ -35,6 +35,7 @@ from sync.app import App, build_app, utc_now
 from sync.jobs import QUEUE, declare_jobs, open_broker, sync_now
 from sync.lease import take_lease
 from sync.parser_pool import ParserPool
+from sync.run import run_sync
 from sync.scheduler import request_now, tick
 from tests.support.app_factory import Person, TestClock, make_app, make_key, make_password_account, make_user
 from tests.support.mail_factory import make_mail
@@ -114,7 +115,7 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 def each_broker(test: Callable[..., None]) -> Callable[..., None]:
     """Run a test on every broker; the real ones need a server program."""
     servers = [pytest.param(name, marks=pytest.mark.servers) for name in ("rabbitmq", "redis")]
-    return pytest.mark.parametrize("broker_url", ["memory", *servers], indirect=True)(test)
+    return cast("Callable[..., None]", pytest.mark.parametrize("broker_url", ["memory", *servers], indirect=True)(test))
 
 
 @contextmanager
@@ -325,19 +326,18 @@ def test_what_does_not_run_by_itself_runs_when_asked(world: World) -> None:
 def test_a_bug_is_logged_without_mail_and_the_worker_lives_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = threading.Event()
     broken.set()
-    whole = jobs.run_sync
 
     def buggy(app: App, account: str, channel: Channel) -> Any:
         if broken.is_set():
             with monkeypatch.context() as patch:
                 patch.setattr("sync.run.run_mail", fail)
-                return whole(app, account, channel)
-        return whole(app, account, channel)
+                return run_sync(app, account, channel)
+        return run_sync(app, account, channel)
 
     def fail(*_: object) -> None:
         raise KeyError(f"Subject: {SECRET_WORD}")
 
-    monkeypatch.setattr(jobs, "run_sync", buggy)
+    monkeypatch.setattr("sync.jobs.run_sync", buggy)
     with structlog.testing.capture_logs() as logged, working(world.app, threads=1) as wake:
         tick(world.app, wake)
         finished(world, ["failed"])

@@ -55,7 +55,7 @@ ODD = (
     "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518", "0xA9.0xFE.0xA9.0xFE", "169.16689662",
     # dots, digits and letters of other scripts
     "127\u30020\u30020\u30021", "127\uff0e0\uff0e0\uff0e1", "127\uff610\uff610\uff611", "\u2460\u2461\u2466.0.0.1",
-    "\uff11\uff12\uff17.0.0.1", "\u24dbocalhost", "\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54", "example\u3002com",
+    "\uff11\uff12\uff17.0.0.1", "\u24dbocalhost", "\uff4c\uff4f\uff43\uff41\uff4chost", "example\u3002com",
     # brackets, zones, ports, user names, paths
     "[::1]", "[127.0.0.1]", "fe80::1%eth0", "::1%lo", "127.0.0.1:993", "imap.example.com:993", "user@127.0.0.1",
     "imap.example.com@127.0.0.1", "imap.example.com/", "imap.example.com?x", "imap.example.com#x", "a\\b.example",

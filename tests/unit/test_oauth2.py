@@ -58,10 +58,13 @@ class Provider:
 @contextmanager
 def serving() -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
             form = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-            provider.seen.append((self.path, dict(parse_qsl(form, keep_blank_values=True)), self.headers))  # type: ignore[arg-type]  # Message maps
-            status, body, headers = provider.answers[self.path]
+            one.seen.append((self.path, dict(parse_qsl(form, keep_blank_values=True)), dict(self.headers.items())))
+            status, body, headers = one.answers[self.path]
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
@@ -69,17 +72,15 @@ def serving() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST
-
         def log_message(self, format: str, *args: Any) -> None:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        provider = Provider(f"http://127.0.0.1:{server.server_address[1]}")
+        one = Provider(f"http://127.0.0.1:{server.server_address[1]}")
         thread = threading.Thread(target=functools.partial(server.serve_forever, 0.01))
         thread.start()
         try:
-            yield provider
+            yield one
         finally:
             server.shutdown()
             thread.join()
@@ -391,7 +392,7 @@ def test_without_certificates_the_claims_are_checked_all_the_same(key: SigningKe
 def test_without_an_id_token_userinfo_is_asked(provider: Provider) -> None:
     provider.answer("/v1/userinfo", 200, {"sub": "7", "email": "a@example.com", "email_verified": "true"})
     assert provider.identity("") == oauth2.Identity("7", "a@example.com", email_verified=True)
-    assert provider.seen[0][2]["authorization"] == "Bearer canary-access"
+    assert provider.seen[0][2]["Authorization"] == "Bearer canary-access"
 
 
 @pytest.mark.parametrize(
