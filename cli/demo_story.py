@@ -152,9 +152,8 @@ def overview(stage: Stage) -> Record:
     """The line that `twinbox status` shows for Anna's mail."""
     app = stage.world.app
     with app.db.reading() as session:
-        return next(
-            row for row in status_overview(session, stage.world.workspace) if row["account"] == stage.account_id
-        )
+        rows = status_overview(session, stage.world.workspace, app.clock())
+        return next(row for row in rows if row["account"] == stage.account_id)
 
 
 def stored(stage: Stage, *, limit: int = 1000) -> list[Record]:

@@ -15,7 +15,7 @@ app = typer.Typer(help="State of all accounts.", invoke_without_command=True)
 def status(workspace: InWorkspace = "", as_json: AsJson = False) -> None:
     """Show every account: state, last success, next run, messages stored. Exit code 3: an account must be relinked."""
     with opened(workspace) as here, here.app.db.reading() as session:
-        rows = status_overview(session, here.workspace)
+        rows = status_overview(session, here.workspace, here.app.clock())
     columns = {"address": "account", "channel": "channel", "state": "state", "last_outcome": "last run"}
     columns |= {"last_success_at": "last success", "next_run_at": "next run", "messages": "messages"}
     columns |= {"set_aside": "set aside"}

@@ -1,1 +1,1 @@
-"""Alembic's scripts, packaged so that an installed Twinbox finds them. Running them is left to `sync.migrate`."""
+"""The history of the database layout, applied by `sync.migrate`."""

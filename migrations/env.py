@@ -1,47 +1,20 @@
-"""Connects Alembic to our tables: on the connection `sync.migrate` hands over, or for `make migration` on a URL.
-Locking and transactions are left to `sync.migrate`."""
+"""What alembic runs: on the connection it is given, or on TWINBOX_DATABASE_URL when a revision is drafted by hand."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Literal
 
 from alembic import context
-from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
-from models import accounts, content, syncing  # noqa: F401  # every table is known to `Base.metadata`
+from models import accounts, content, syncing  # noqa: F401  # every table is known to the metadata then
 from models.columns import Base, Json, UtcDateTime
 from models.db import Database
 
 
-def run() -> None:
-    """Run the migrations Alembic was asked for."""
-    connection: Connection | None = context.config.attributes.get("connection")
-    if connection is not None:
-        _migrate(connection)
-        return
-    database = Database(os.environ["TWINBOX_DATABASE_URL"])
-    try:
-        with database.engine.begin() as opened:
-            _migrate(opened)
-    finally:
-        database.close()
-
-
-def _migrate(connection: Connection) -> None:
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        render_as_batch=True,  # SQLite can alter a table only by copying it
-        render_item=_render_item,
-        transactional_ddl=True,  # Alembic assumes otherwise of SQLite; `models.db` opens transactions itself
-    )
-    context.run_migrations()
-
-
-def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Our column types as the plain types below them: a migration must not change when a model does."""
+def _plain(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """A revision must not change when a class of ours does: it names the types of the database."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, Json):
@@ -49,4 +22,26 @@ def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Litera
     return False
 
 
-run()
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        # SQLite cannot alter columns: alembic copies the table instead.
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+        render_item=_plain,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    _migrate(given)
+else:
+    database = Database(os.environ.get("TWINBOX_DATABASE_URL") or "sqlite:///twinbox.db")
+    with database.engine.connect() as opened:
+        _migrate(opened)
+        opened.commit()
+    database.close()

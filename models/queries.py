@@ -18,7 +18,7 @@ from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow
 Record = dict[str, Any]
 
 
-def status_overview(session: Session, workspace: str) -> list[Record]:
+def status_overview(session: Session, workspace: str, now: datetime) -> list[Record]:
     """One record per channel of every account that was not removed: state, last success, next run, stored messages."""
     rows = session.execute(
         select(AccountRow, ChannelRow, UserRow.email)
@@ -37,7 +37,7 @@ def status_overview(session: Session, workspace: str) -> list[Record]:
             "provider": account.provider,
             "channel": channel.channel,
             "state": account.state if channel.granted else "not granted",
-            "running": channel.lease_until is not None,
+            "running": channel.lease_until is not None and channel.lease_until > now,
             "run": channel.run_id,
             "auto": channel.auto,
             "period_s": channel.period_s,

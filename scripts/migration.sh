@@ -8,11 +8,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export TWINBOX_DATABASE_URL="sqlite:///$scratch/draft.db"
 
-# Numbered, so that the newest revision is known without loading the scripts (sync/migrate.py).
-count=$(find migrations/versions -name '[0-9][0-9][0-9][0-9]_*.py' | wc -l)
-number=$(printf '%04d' $((count + 1)))
-
 .venv/bin/alembic upgrade head
-.venv/bin/alembic revision --autogenerate --rev-id "$number" -m "$1"
+.venv/bin/alembic revision --autogenerate -m "$1"
 .venv/bin/ruff check --quiet --fix migrations || true
 .venv/bin/ruff format --quiet migrations

@@ -1,130 +1,94 @@
-"""Brings the database to the layout of this version, one process at a time.
-What changes in each step is in `migrations/versions`; drafting a step is `make migration`."""
+"""Brings the database to the layout of this version, one process at a time. The steps are in `migrations`."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.resources
-import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, inspect, select, text
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DatabaseError
 
 from core.errors import Misconfigured
-from models.db import Database, as_sync_error
+from models.db import as_sync_error
 from sync.app import App
 
-# Any number will do as long as every version of Twinbox uses the same one.
-_LOCK = 7_846_213_001
-_NUMBERED = re.compile(r"(\d{4})_\w+\.py")
+_LOCK = 7_289_401  # any number, the same in all processes
+HEAD = "head"
 
 
-def head() -> str:
-    """The newest revision this version knows. Revisions are numbered, so no script has to be loaded for it."""
-    names = (entry.name for entry in importlib.resources.files("migrations.versions").iterdir())
-    return max(found[1] for name in names if (found := _NUMBERED.fullmatch(name)))
+def upgrade(app: App, revision: str = HEAD) -> None:
+    """Upgrade to a revision, by default the newest; does nothing when the database is there already.
 
-
-def current(db: Database) -> str | None:
-    """The revision the database is at, None when it is empty. Raises Transient when it cannot be reached."""
-    with _translated(), db.engine.connect() as connection:
-        return _revision(connection)
-
-
-def needed(db: Database) -> bool:
-    """Whether `upgrade` would change something.
-
-    Raises Misconfigured when the database belongs to a newer version of Twinbox.
+    Raises Misconfigured when the database belongs to a newer version, is damaged or cannot be written, Transient when
+    it is not reachable.
     """
-    at = current(db)
-    _refuse_newer(at)
-    return at != head()
-
-
-def upgrade(app: App, revision: str = "head") -> None:
-    """Create or upgrade the tables; costs one query when nothing is to be done, and then loads no script.
-
-    Processes that start at the same time wait for each other: a PostgreSQL advisory lock, SQLite's write lock.
-    Each upgrade is one transaction on both. Raises Misconfigured when the database is newer than this program.
-    """
-    if revision == "head" and not needed(app.db):
+    if revision == HEAD and not needed(app):
         return
-    with _alone(app.db) as connection:
-        _refuse_newer(_revision(connection))
-        _alembic(connection, "upgrade", revision)
+    with _locked(app) as connection:
+        command.upgrade(_config(connection), revision)
 
 
-def downgrade(app: App, revision: str = "base") -> None:
-    """Go back to `revision`; "base" drops every table with all that is in it."""
-    with _alone(app.db) as connection:
-        _alembic(connection, "downgrade", revision)
+def downgrade(app: App, revision: str) -> None:
+    """Go back to an older revision, `base` for an empty database. Data of dropped columns is lost."""
+    with _locked(app) as connection:
+        command.downgrade(_config(connection), revision)
 
 
-def _alembic(connection: Connection, command: str, revision: str) -> None:
-    # Imported here: most commands find the database up to date and never need it.
-    import alembic.command
-    from alembic.config import Config
+def current(app: App) -> str:
+    """The revision the database is at, "" for an empty one."""
+    with _connected(app) as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
 
+
+def needed(app: App) -> bool:
+    """Whether an upgrade would do anything. Raises Misconfigured when the database is newer than this program."""
+    scripts = ScriptDirectory.from_config(_config())
+    at = current(app)
+    if at and at not in {script.revision for script in scripts.walk_revisions()}:
+        raise Misconfigured(
+            f"the database was upgraded by a newer version (revision {at})",
+            advice="Run that version, or restore a backup made before the upgrade.",
+        )
+    return at != scripts.get_current_head()
+
+
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", "migrations:")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    getattr(alembic.command, command)(config, revision)
+    return config
 
 
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
-
-
-def _refuse_newer(at: str | None) -> None:
-    if at is not None and at > head():
-        raise Misconfigured(
-            f"the database has the layout {at}, this program knows only {head()}",
-            advice="Run the newer version of Twinbox, or restore the backup made before its upgrade.",
-        )
-
-
-@contextlib.contextmanager
-def _alone(db: Database) -> Iterator[Connection]:
-    """A connection in a transaction that no other migration can enter at the same time."""
-    with _translated():
-        if db.engine.dialect.name == "sqlite":
-            with _alone_in_sqlite(db) as connection:
-                yield connection
-        else:
-            with db.engine.begin() as connection:
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-                yield connection
-
-
-@contextlib.contextmanager
-def _alone_in_sqlite(db: Database) -> Iterator[Connection]:
-    # SQLite changes a table by copying it, which must not fire foreign keys; this pragma does nothing inside a
-    # transaction, so it is set before (sqlite.org/lang_altertable.html, "other kinds of schema changes").
-    with db.engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute("PRAGMA foreign_keys=OFF")
-        try:
-            with connection.execution_options(immediate=True).begin():
-                yield connection
-                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-                if broken is not None:
-                    raise Misconfigured(f"the upgrade would leave a dangling reference in table {broken[0]}")
-        finally:
-            driver.execute("PRAGMA foreign_keys=ON")
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
+@contextmanager
+def _connected(app: App) -> Iterator[Connection]:
     try:
-        yield
+        with app.db.engine.connect() as connection:
+            yield connection
     except DatabaseError as error:
         known = as_sync_error(error)
         if known is None:
             raise
         raise known from error
+
+
+@contextmanager
+def _locked(app: App) -> Iterator[Connection]:
+    """A connection in a transaction that no other process can migrate beside."""
+    with _connected(app) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            yield connection
+            connection.commit()
+            return
+        # SQLite: the write lock is taken first; foreign keys must be off while a table is copied.
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.rollback()
+        with connection.execution_options(immediate=True).begin():
+            yield connection
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        connection.rollback()

@@ -76,6 +76,9 @@ def run_sync(
         report, retry_after = _failed(lease, "throttled", error), error.retry_after
     except Transient as error:
         report, retry_after = _failed(lease, "failed", error), error.retry_after
+    except TwinboxError as error:
+        # A provider row that was deleted, a record that cannot be read: told on the run, tried again later.
+        report = _failed(lease, "failed", error)
     finally:
         _finish(app, lease, report, retry_after)
     return report

@@ -1,1 +1,1 @@
-"""The steps from one database layout to the next, numbered in order."""
+"""One module per revision, oldest first by their chain."""
