@@ -85,10 +85,24 @@ def _locked(app: App) -> Iterator[Connection]:
             yield connection
             connection.commit()
             return
-        # SQLite: the write lock is taken first; foreign keys must be off while a table is copied.
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        connection.rollback()
+        yield from _sqlite(connection)
+
+
+def _sqlite(connection: Connection) -> Iterator[Connection]:
+    """The write lock is taken first. Tables are altered by copying them, which foreign keys would refuse or, worse,
+    follow; SQLite hears that switch only outside a transaction, so it goes to the driver before one begins."""
+    driver = connection.connection.driver_connection
+    if driver is None:
+        raise Misconfigured("the database connection is closed", advice="Try again.")
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
         with connection.execution_options(immediate=True).begin():
             yield connection
-        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-        connection.rollback()
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken is not None:
+                raise Misconfigured(
+                    f"the upgrade would leave rows of {broken[0]} without what they belong to; nothing was changed",
+                    advice="Please report this with the version you come from.",
+                )
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")

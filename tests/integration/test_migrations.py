@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
@@ -63,9 +65,19 @@ def test_a_database_of_a_newer_version_is_refused_with_advice(app: App) -> None:
     assert "backup" in caught.value.advice
 
 
-def test_foreign_keys_are_on_again_after_an_upgrade(tmp_path: Path) -> None:
+def test_foreign_keys_are_off_only_while_tables_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = build_app(make_settings(tmp_path))
+    during: list[object] = []
+    real = command.upgrade
+
+    def looking(config: Config, revision: str) -> None:
+        connection = config.attributes["connection"]
+        during.append(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
+        real(config, revision)
+
+    monkeypatch.setattr(command, "upgrade", looking)
     migrate.upgrade(app)
+    assert during == [0]
     with app.db.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     app.close()

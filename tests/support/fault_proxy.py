@@ -194,13 +194,14 @@ class FaultProxy:
         return orderly
 
     async def _deliver(self, arrived: asyncio.Queue[_Arrival], sink: asyncio.StreamWriter, upward: bool) -> None:
-        passed, data = 0, b""
+        passed, data, ended = 0, b"", False
         while await self._may_go_on(passed, upward):
+            if ended:
+                break
             if not data:
                 at, data = await arrived.get()
                 await asyncio.sleep(at + self._flow(upward).latency - self._loop.time())
-                if not data:
-                    break
+                ended = not data
                 continue  # faults may have changed while we waited
             flow = self._flow(upward)
             room = flow.chunk if flow.limit is None else min(flow.chunk, flow.limit - passed)

@@ -31,12 +31,15 @@ SEARCH_PATH = (
 )
 
 # Runs as: sh -c SCRIPT <stop signal> <command...>. Standard input is a pipe that only pytest holds open.
-# When pytest dies, however it dies, the subshell reads end of file and takes the process group down.
+# When pytest dies, however it dies, the subshell reads end of file, takes the process group down
+# and removes the server's private folder.
 _WATCHED = """
 exec 3<&0 </dev/null
 ( read -r _ <&3
   kill -s "$0" "$$" 2>/dev/null
   n=0; while kill -0 "$$" 2>/dev/null && [ $n -lt 20 ]; do sleep 0.1; n=$((n + 1)); done
+  kill -KILL "$$" 2>/dev/null
+  case "${PWD##*/}" in twinbox-*) rm -rf "$PWD" ;; esac
   kill -KILL -- "-$$" ) &
 exec 3<&-
 exec "$@"
