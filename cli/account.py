@@ -19,6 +19,7 @@ from core.errors import Conflict, Transient, TwinboxError
 from core.secret import Secret
 from core.types import Channel
 from models.accounts import AccountRow, UserRow
+from models.queries import list_mailboxes
 from sync.account_rows import LinkedAccount, channel_rows
 from sync.accounts import link_password, pause, resume, sign_in_imap
 from sync.linking import LinkRequest, begin_link, finish_link
@@ -187,6 +188,17 @@ def list_all(workspace: InWorkspace = "", as_json: AsJson = False) -> None:
     }
     empty = "No accounts yet: `twinbox account link --provider gmail --user ADDRESS`."
     show_rows(rows if as_json else table, columns, as_json=as_json, empty=empty)
+
+
+@app.command("folders")
+def list_folders(account: AccountName, workspace: InWorkspace = "", as_json: AsJson = False) -> None:
+    """List the folders of an account: what the server holds, what is stored, and what is wrong with one."""
+    with opened(workspace) as here, here.app.db.reading() as session:
+        row = find_account(session, here.workspace, account)
+        rows = list_mailboxes(session, here.workspace, row.id)
+    columns = {"name": "folder", "role": "role", "messages": "stored", "on_server": "on the server"}
+    columns |= {"problem": "problem"}
+    show_rows(rows, columns, as_json=as_json, empty="No folders yet: `twinbox sync start ACCOUNT --wait`.")
 
 
 def _channel(row: Any) -> dict[str, object]:

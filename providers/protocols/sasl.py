@@ -6,13 +6,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from dataclasses import dataclass
 
 from core.errors import Misconfigured
 from core.secret import Secret
-
-_APP_PASSWORD = re.compile(r"[A-Za-z]{4}(?:\s[A-Za-z]{4}){3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +38,6 @@ def xoauth2_payload(login: str, token: Secret) -> str:
     return f"user={_field(login)}\x01auth=Bearer {_field(token.reveal())}\x01\x01"
 
 
-def oauthbearer_payload(login: str, token: Secret, host: str, port: int) -> str:
-    """The OAUTHBEARER initial response, not yet base64 (RFC 7628 3.1; user name escaped as RFC 5801 4 says)."""
-    name = _field(login).replace("=", "=3D").replace(",", "=2C")
-    return f"n,a={name},\x01host={_field(host)}\x01port={port}\x01auth=Bearer {_field(token.reveal())}\x01\x01"
-
-
-def plain_payload(login: str, password: Secret) -> str:
-    """The PLAIN initial response, not yet base64 (RFC 4616 2)."""
-    return f"\0{reject_control(login, 'the login name')}\0{reject_control(password.reveal(), 'the password')}"
-
-
-def encoded(payload: str) -> str:
-    """A payload as it goes on the wire: UTF-8, base64, one line."""
-    return base64.b64encode(payload.encode()).decode("ascii")
-
-
 def parse_challenge(data: bytes | str) -> Challenge:
     """Read the JSON of a server challenge, plain or still in base64; empty fields for anything else."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
@@ -70,19 +51,6 @@ def parse_challenge(data: bytes | str) -> Challenge:
                 *(str(value.get(name, ""))[:200] for name in ("status", "schemes", "scope")),
             )
     return Challenge()
-
-
-def app_password(text: str) -> str:
-    """The password as the server expects it.
-
-    Google and Yahoo show an app password as four groups of four letters; with the blanks it is refused. Any other
-    password keeps its inner blanks, but never a line end that came along with a paste or a pipe.
-    """
-    trimmed = text.strip("\r\n")
-    bare = trimmed.strip()
-    if _APP_PASSWORD.fullmatch(bare):
-        return "".join(bare.split())
-    return trimmed
 
 
 def _field(text: str) -> str:

@@ -430,3 +430,10 @@ def test_folders_that_do_not_exist_are_told_by_the_run(desk: Desk) -> None:
     assert outcome.code == 1
     assert "none of the chosen folders exists" in outcome.out
     assert "twinbox account mail" in outcome.out
+
+
+def test_the_folders_show_what_is_stored_of_what_the_server_holds(desk: Desk) -> None:
+    done(desk.sync())
+    rows = {row["name"]: row for row in done(desk.run("account", "folders", desk.box.address, "--json")).json}
+    assert (rows["INBOX"]["messages"], rows["INBOX"]["on_server"]) == (3, 3)
+    assert "on the server" in done(desk.run("account", "folders", desk.box.address)).out
