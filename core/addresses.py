@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_END = ". "  # the root's dot of a domain, and what a cut may leave at the end
 MAX_ADDRESS = 320  # RFC 5321 4.5.3.1: local part 64 + "@" + domain 255
 
 _DOT_ATOM = re.compile(r'"([^\s"\\(),:;<>@\[\]]+)"')
@@ -22,15 +23,15 @@ def address_key(email: str) -> str:
     """
     text = email[:MAX_ADDRESS]
     if text.isascii() and text.isprintable() and '"' not in text and " " not in text:
-        return text.lower().rstrip(".")
+        return text.lower().rstrip(_END)
     text = _UNWANTED.sub("", text).strip()
     if not text.startswith('"'):
         text = _SPACES.sub("", text)
     local, at, domain = text.rpartition("@")
     if not at:
-        return _folded(text)[:MAX_ADDRESS]
+        return _folded(text)[:MAX_ADDRESS].rstrip(_END)
     quoted = _DOT_ATOM.fullmatch(local)
-    return f"{_folded(quoted[1] if quoted else local)}@{_ascii_domain(domain)}"[:MAX_ADDRESS]
+    return f"{_folded(quoted[1] if quoted else local)}@{_ascii_domain(domain)}"[:MAX_ADDRESS].rstrip(_END)
 
 
 def _folded(text: str) -> str:
@@ -39,9 +40,11 @@ def _folded(text: str) -> str:
 
 def _ascii_domain(domain: str) -> str:
     if not domain.isascii():
+        # Folded first: what the codec refuses must come out such that it is refused again.
+        domain = _folded(domain).rstrip(_END)
         # The codec takes quadratic time on very long labels; 255 characters is the limit of a domain anyway.
         try:
             domain = domain[:255].encode("idna").decode("ascii")
         except UnicodeError:
-            return _folded(domain).rstrip(".")
-    return domain.lower().rstrip(".")
+            return domain
+    return domain.lower().rstrip(_END)

@@ -3,13 +3,17 @@ What a server is and how it starts is in tests/support; what a folder of tests s
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import os
+import pkgutil
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 pytest_plugins = ["tests.support.fixtures"]
@@ -29,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def set_examples(wanted: int | None) -> None:
     """By default the same examples in every run, so that a red build is the change's fault; asked for a number, new
     ones each time. Neither has a deadline (other programs share the machine) or a memory of earlier failures."""
+    load_all_modules()
     settings.register_profile("same", derandomize=True, deadline=None, database=None)
     settings.load_profile("same")
     if wanted is not None:
@@ -36,6 +41,22 @@ def set_examples(wanted: int | None) -> None:
             "new", derandomize=False, deadline=None, database=None, print_blob=True, max_examples=wanted
         )
         settings.load_profile("new")
+
+
+def load_all_modules() -> None:
+    """Hypothesis draws from the constants of all our modules that are loaded: were some loaded only by the tests that
+    happen to run before, the examples would follow the order of the tests."""
+    for package in ("core", "models", "providers", "sync", "cli", "sandbox"):
+        root = importlib.import_module(package)
+        for module in pkgutil.walk_packages(root.__path__, f"{package}."):
+            importlib.import_module(module.name)
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """A command that a test runs sets up logging for its process; the next test begins without."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -3,21 +3,10 @@ What the service does with these servers is tested elsewhere."""
 
 from __future__ import annotations
 
-import base64
-import imaplib
-import json
 import signal
-import smtplib
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
-from email.message import Message
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import pika
 import psutil
@@ -26,22 +15,11 @@ import pytest
 from redis import Redis as RedisClient
 from sqlalchemy import create_engine, text
 
-from tests.support.dovecot import CAPABILITIES, Dovecot
-from tests.support.fixtures import (
-    StartDovecot,
-    require_dovecot,
-    require_postgres,
-    require_rabbitmq,
-)
-from tests.support.mail_loading import StoredMail
-from tests.support.ports import free_port, free_ports
-from tests.support.postgres import Postgres
+from tests.support.ports import free_ports
+from tests.support.postgres import Postgres, program_folders
 from tests.support.processes import ServerFailed, ServerProcess, private_directory, require, wait_until
-from tests.support.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import PROGRAM_FOLDER
 from tests.support.redis import Redis
-from tests.support.tls import Tls
-
-RAW = b"From: ann@example.com\r\nTo: bob@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n\r\nHi\r\n"
 
 
 def test_free_ports_are_different() -> None:
@@ -79,151 +57,109 @@ def test_a_server_that_ignores_its_stop_signal_is_killed() -> None:
         assert not psutil.pid_exists(pid)
 
 
-# Dovecot
+# Databases and brokers
 
 
-def test_dovecot_takes_any_user_over_imaps_with_a_verified_certificate(
-    dovecot: Dovecot, tls: Tls, mail_user: str
+def test_a_test_gets_an_empty_postgres_database_of_its_own(postgres_url: str) -> None:
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        assert connection.scalar(text("select count(*) from pg_tables where schemaname = 'public'")) == 0
+        assert connection.scalar(text("show server_encoding")) == "UTF8"
+        connection.execute(text("create table left_behind (id int)"))
+    engine.dispose()
+
+
+def test_a_dropped_database_throws_out_whoever_is_connected(postgres: Postgres) -> None:
+    address = postgres.create_database("busy").replace("+psycopg", "")
+    with psycopg.connect(address) as connection:
+        postgres.drop_database("busy")
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("select 1")
+
+
+@pytest.mark.servers
+def test_a_killed_postgres_keeps_what_was_committed() -> None:
+    require("initdb", "postgresql", *program_folders())
+    with Postgres() as server:
+        address = server.url().replace("+psycopg", "")
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("create table kept as select 1 as one")
+            server.process.kill()
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("select 1")
+        server.start()
+        with psycopg.connect(address) as connection:
+            assert connection.execute("select one from kept").fetchone() == (1,)
+
+
+def test_redis_starts_empty_for_each_test(redis_url: str) -> None:
+    with RedisClient.from_url(redis_url) as client:
+        assert client.dbsize() == 0
+        client.set("left", "behind")
+
+
+@pytest.mark.servers
+def test_a_killed_redis_forgets_unless_it_is_persistent() -> None:
+    require("redis-server", "redis-server")
+    for persistent, expected in ((False, None), (True, b"kept")):
+        with Redis(persistent=persistent) as server, RedisClient.from_url(server.url) as client:
+            client.set("word", "kept")
+            server.process.kill()
+            server.start()
+            assert client.get("word") == expected
+
+
+def test_rabbitmq_carries_a_message_in_a_virtual_host_of_the_test(rabbitmq_url: str) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_url))
+    channel = connection.channel()
+    channel.queue_declare("mail", durable=True)
+    channel.basic_publish("", "mail", b"hello")
+    assert channel.basic_get("mail", auto_ack=True)[2] == b"hello"
+    connection.close()
+
+
+# A test run that dies
+
+_STARTER = """
+import sys
+from pathlib import Path
+from tests.support import {module}
+from tests.support.tls import write_tls
+arguments = [write_tls(Path(sys.argv[1]))] if "{kind}" == "Dovecot" else []
+server = {module}.{kind}(*arguments).__enter__()
+print(server.process.pid, server.process.log.parent, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("module", "kind", "program", "package", "folders"),
+    [
+        ("dovecot", "Dovecot", "dovecot", "dovecot-imapd", ()),
+        ("postgres", "Postgres", "initdb", "postgresql", program_folders()),
+        ("rabbitmq", "RabbitMQ", "rabbitmq-server", "rabbitmq-server", (PROGRAM_FOLDER,)),
+        ("redis", "Redis", "redis-server", "redis-server", ()),
+    ],
+    ids=["dovecot", "postgres", "rabbitmq", "redis"],
+)
+def test_a_server_dies_with_a_test_run_that_is_killed(
+    module: str, kind: str, program: str, package: str, folders: tuple[str, ...], tmp_path: Path
 ) -> None:
-    client = imaplib.IMAP4_SSL("localhost", dovecot.imaps_port, ssl_context=tls.client_context(), timeout=30)
-    with client:
-        assert client.login(mail_user, "pw")[0] == "OK"
+    require(program, package, *folders)
+    command = [sys.executable, "-c", _STARTER.format(module=module, kind=kind), str(tmp_path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as run:
+        assert run.stdout is not None
+        pid, folder = run.stdout.readline().split()
+        family = [psutil.Process(int(pid)), *psutil.Process(int(pid)).children(recursive=True)]
+        run.send_signal(signal.SIGKILL)
+    wait_until(lambda: not any(map(runs, family)), f"the end of {kind}", timeout=15)
+    wait_until(lambda: not Path(folder).exists(), f"the removal of {folder}", timeout=5)
 
 
-def test_dovecot_offers_starttls_on_the_plain_port(dovecot: Dovecot, tls: Tls, mail_user: str) -> None:
-    with imaplib.IMAP4("localhost", dovecot.imap_port, timeout=30) as client:
-        client.starttls(tls.client_context())
-        assert client.login(mail_user, "pw")[0] == "OK"
-
-
-def test_dovecot_refuses_a_wrong_password_again_and_again_without_growing_delays(
-    dovecot: Dovecot, mail_user: str
-) -> None:
-    for _ in range(3):
-        with pytest.raises(imaplib.IMAP4.error, match="AUTHENTICATIONFAILED"):
-            dovecot.connect(mail_user, "wrong")
-
-
-def test_dovecot_lists_the_special_mailboxes(dovecot: Dovecot, mail_user: str) -> None:
-    with dovecot.connect(mail_user) as client:
-        listed = b"\n".join(line for line in client.list()[1] if isinstance(line, bytes))
-    for name in (b"Sent", b"Trash", b"Junk", b"Drafts", b"Archive"):
-        assert b"\\%b) " % name in listed
-
-
-def test_dovecot_offers_what_we_believe_it_offers(dovecot: Dovecot, mail_user: str) -> None:
-    assert capabilities(dovecot, mail_user) == {*CAPABILITIES.split(), "COMPRESS=DEFLATE"}
-
-
-def test_dovecot_hides_the_capabilities_it_is_told_to_hide(start_dovecot: StartDovecot) -> None:
-    hidden = ("CONDSTORE", "QRESYNC", "ESEARCH", "MOVE")
-    server = start_dovecot(without=hidden)
-    expected = {*CAPABILITIES.split(), "COMPRESS=DEFLATE"} - set(hidden)
-    assert capabilities(server, "ann@example.org") == expected
-
-
-def capabilities(server: Dovecot, user: str) -> set[str]:
-    with server.connect(user) as client:
-        return set(client.capability()[1][0].decode().split())
-
-
-def test_an_appended_message_keeps_its_bytes_flags_and_date(dovecot: Dovecot, mail_user: str) -> None:
-    arrived = datetime(2021, 5, 17, 8, 30, tzinfo=UTC)
-    uid = dovecot.append(mail_user, "Büro/Ablage", RAW, flags=("\\Seen", "$Forwarded"), internaldate=arrived)
-    with dovecot.connect(mail_user) as client:
-        client.select('"B&APw-ro/Ablage"', readonly=True)
-        (header, body), *_ = client.uid("FETCH", str(uid), "(FLAGS INTERNALDATE BODY.PEEK[])")[1]
-    assert body == RAW
-    assert b"\\Seen $Forwarded" in header
-    assert b'"17-May-2021 08:30:00 +0000"' in header
-
-
-def test_thousands_of_messages_are_loaded_in_order(dovecot: Dovecot, mail_user: str) -> None:
-    mails = (StoredMail(b"Subject: %d\r\n\r\n" % number, ("\\Seen",)) for number in range(4_500))
-    assert dovecot.load(mail_user, "INBOX", mails) == list(range(1, 4_501))
-    assert "messages=4500" in dovecot.doveadm("mailbox", "status", "-u", mail_user, "all", "INBOX")
-
-
-def test_doveadm_changes_uidvalidity(dovecot: Dovecot, mail_user: str) -> None:
-    dovecot.append(mail_user, "INBOX", RAW)
-    dovecot.doveadm("mailbox", "update", "-u", mail_user, "--uid-validity", "77", "INBOX")
-    with dovecot.connect(mail_user) as client:
-        client.select("INBOX")
-        assert client.response("UIDVALIDITY")[1] == [b"77"]
-
-
-def test_doveadm_reports_its_failures(dovecot: Dovecot) -> None:
-    with pytest.raises(ServerFailed, match="ended with status"):
-        dovecot.doveadm("mailbox", "no-such-verb")
-
-
-def test_lmtp_delivers_to_the_inbox(dovecot: Dovecot, mail_user: str) -> None:
-    with smtplib.LMTP("127.0.0.1", dovecot.lmtp_port) as client:
-        client.sendmail("ann@example.com", [mail_user], RAW)
-    with dovecot.connect(mail_user) as imap:
-        assert imap.select("INBOX") == ("OK", [b"1"])
-
-
-def test_submission_hands_mail_to_the_relay(start_dovecot: StartDovecot, tls: Tls) -> None:
-    with smtp_sink() as (port, received):
-        server = start_dovecot(relay_port=port)
-        with smtplib.SMTP("localhost", server.submission_port, timeout=30) as client:
-            client.starttls(context=tls.client_context())
-            client.login("ann@example.org", "pw")
-            client.sendmail("ann@example.org", ["bob@example.com"], RAW)
-    assert received[0].endswith(b"\r\nHi\r\n")
-
-
-def test_dovecot_accepts_the_opaque_tokens_that_introspection_calls_active(start_dovecot: StartDovecot) -> None:
-    with introspection({"good-token": "ann@example.org"}) as url:
-        server = start_dovecot(introspection_url=url)
-        for mechanism in ("XOAUTH2", "OAUTHBEARER"):
-            assert token_login(server, mechanism, "ann@example.org", "good-token") == "OK"
-        assert token_login(server, "XOAUTH2", "ann@example.org", "revoked-token").startswith("NO")
-        assert token_login(server, "XOAUTH2", "eve@example.org", "good-token").startswith("NO")
-        with server.connect("ann@example.org") as client:  # passwords work beside tokens
-            assert client.noop()[0] == "OK"
-
-
-def token_login(server: Dovecot, mechanism: str, user: str, token: str) -> str:
-    """"OK" or the words of the refusal, which follow a JSON challenge as on Gmail."""
-    starts = {"XOAUTH2": f"user={user}", "OAUTHBEARER": f"n,a={user},"}
-    first = f"{starts[mechanism]}\x01auth=Bearer {token}\x01\x01".encode()
-    challenges: list[bytes] = []
-
-    def answer(challenge: bytes) -> bytes:
-        challenges.append(challenge)
-        return first if len(challenges) == 1 else b"\x01"
-
-    with imaplib.IMAP4("127.0.0.1", server.imap_port, timeout=30) as client:
-        try:
-            return client.authenticate(mechanism, answer)[0]
-        except imaplib.IMAP4.error as error:
-            assert json.loads(challenges[1])["status"] in ("400", "401", "invalid_token")
-            return "NO " + str(error)
-
-
-@contextmanager
-def introspection(active: dict[str, str]) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            email = active.get(form["token"][0])
-            answer = json.dumps({"active": True, "email": email} if email else {"active": False}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/introspect"
-        finally:
-            server.shutdown()
-            thread.join()
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -39,7 +39,7 @@ CAPABILITIES = (
     "THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS "
     "LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH "
     "LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY "
-    "SPECIAL-USE"
+    "SPECIAL-USE COMPRESS=DEFLATE"
 )
 
 _MAILBOXES = ("Drafts", "Sent", "Trash", "Junk", "Archive")
@@ -200,7 +200,7 @@ class Dovecot:
         relay_port: int | None = None,
         extra: str = "",
     ) -> None:
-        self._tls = tls
+        self.tls = tls
         self._options = DovecotOptions(tuple(without), introspection_url, relay_port, extra)
         ports = DovecotPorts(*free_ports(6))
         self._ports = ports if relay_port is None else replace(ports, relay=relay_port)
@@ -237,7 +237,8 @@ class Dovecot:
             self.write_configuration()
             command = [locate("dovecot") or "dovecot", "-F", "-c", str(self._config)]
             self.process = ServerProcess("dovecot", command, self.root)
-            stack.callback(self.process.stop)
+            # Nobody needs its mail any more, and an orderly end takes a second.
+            stack.callback(self.process.kill)
             self.start()
             self._stack = stack.pop_all()
         return self
@@ -293,7 +294,7 @@ class Dovecot:
 
     def write_configuration(self) -> None:
         """Write every file the server reads, owned by the account it runs under."""
-        for source, name in ((self._tls.certificate, "server.pem"), (self._tls.key, "server.key")):
+        for source, name in ((self.tls.certificate, "server.pem"), (self.tls.key, "server.key")):
             shutil.copyfile(source, self.root / name)
             give(self.root / name, mode=0o600)
         oauth = ""

@@ -64,3 +64,8 @@ def test_without_a_message_id_subject_sender_and_arrival_count() -> None:
 
 def test_text_that_moves_between_fields_changes_the_identity() -> None:
     assert message_identity("ab", "c", 5, None, "", "") != message_identity("a", "bc", 5, None, "", "")
+
+
+@pytest.mark.parametrize("text", [". ", "é@İß..", '" .', "a@b. "])
+def test_the_key_of_a_key_is_that_key(text: str) -> None:
+    assert address_key(address_key(text)) == address_key(text)
