@@ -162,7 +162,7 @@ def _sync_shard(task: Task) -> set[str]:
     from core.types import Channel
     from sync.run import run_sync
 
-    app = _app(task)
+    app = _open_app(task)
     ids = [_account(app, address) for address in task.accounts]
     with ThreadPoolExecutor(task.workers) as pool:
         outcomes = {report.outcome for report in pool.map(lambda one: run_sync(app, one, Channel.MAIL), ids)}
@@ -173,4 +173,8 @@ def _sync_shard(task: Task) -> set[str]:
 @cache
 def _open_app(task: Task) -> App:
     """One app for all syncs of this process, as in a worker."""
-    return _app(task)
+    from sync.process import settle_in
+
+    app = _app(task)
+    settle_in()
+    return app

@@ -13,6 +13,7 @@ import typer.core
 
 from cli.output import fail
 from core.errors import NeedsRelink, TwinboxError
+from sync.process import settle_in
 
 OK, FAILURE, USAGE, RELINK, PARTIAL = 0, 1, 2, 3, 4
 
@@ -73,6 +74,8 @@ def _twinbox() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 failure, 2 wrong usage, 3 link an account again, 4 partly done."""
+    if arguments is None:
+        settle_in()
     command = typer.main.get_command(build_cli())
     try:
         command.main(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="twinbox")
