@@ -10,6 +10,8 @@ EMAIL = "https://www.googleapis.com/auth/userinfo.email"
 PROFILE = "https://www.googleapis.com/auth/userinfo.profile"
 OPENID = "openid"
 MAIL = "https://mail.google.com/"
+CONTACTS = "https://www.googleapis.com/auth/contacts"
+CONTACTS_READONLY = "https://www.googleapis.com/auth/contacts.readonly"
 SIGN_IN = frozenset({OPENID, EMAIL, PROFILE})
 
 _ALIASES = {"email": EMAIL, "profile": PROFILE}
