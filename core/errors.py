@@ -11,7 +11,10 @@ TwinboxError
 ├── Conflict         the name or record is taken, or the thing is in another state
 ├── CursorExpired    start once more from nothing
 ├── MailboxGone      one folder vanished: leave it, go on with the others
+├── VersionConflict  one record changed since it was read: read it again, decide again
+├── RecordGone       one record does not exist any more
 ├── ItemRejected     one record cannot be processed: set it aside, go on
+├── Held             a person must say yes or choose before anything is written
 ├── LeaseLost        another worker owns this run now: stop without writing
 └── SkipRun          someone else is already running it
 """
@@ -68,6 +71,28 @@ class CursorExpired(TwinboxError):
 
 class MailboxGone(TwinboxError):
     """One mailbox (IMAP folder) does not exist any more."""
+
+
+class VersionConflict(TwinboxError):
+    """The record changed since it was read: read it again and decide again."""
+
+
+class RecordGone(TwinboxError):
+    """The record does not exist any more."""
+
+
+class Held(TwinboxError):
+    """The run would change so much, or lacks something so basic, that a person must decide. Nothing was written.
+
+    `kind` is `mass_change`, `side_empty`, `group_gone` or `tag_gone`; `keys` name the actions a person may confirm,
+    none where a setting must be chosen anew. `lines` tells them to people, as far as they are kept.
+    """
+
+    def __init__(self, message: str, *, kind: str, keys: tuple[str, ...] = (), advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.kind = kind
+        self.keys = keys
+        self.lines: list[dict[str, str]] = []
 
 
 class ItemRejected(TwinboxError):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from core.replica import Delta, Done, Failed, Scope, Write
 from core.secret import Secret
 from core.types import Attachment, FetchedMessage, Mailbox, MailboxStatus, MessageHead
 from core.uidset import UidSet
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
 
 
 class Access(Protocol):
@@ -117,5 +119,42 @@ class MailSource(Protocol):
         """BODYSTRUCTURE of each message; one that the server or we cannot make sense of is left out."""
 
     def changes(self, since_modseq: int, *, known: UidSet) -> Changes: ...
+
+    def close(self) -> None: ...
+
+
+class Replica(Protocol[T]):
+    """One side's records of a channel, as the planner sees them; providers implement it, and so does the CRM side.
+
+    Every method may raise Transient, Throttled, NeedsRelink or Misconfigured. Not thread-safe.
+    """
+
+    def changes(self, cursor: str | None) -> Delta[T]:
+        """What changed since `cursor`; None: everything, with `complete` set. Raises CursorExpired."""
+
+    def get(self, ids: Collection[str]) -> Delta[T]:
+        """These records as they are now; those that do not exist are in `gone`."""
+
+    def write(self, writes: Sequence[Write[T]]) -> Iterator[Done[T] | Failed]:
+        """Carry out writes, in batches of the adapter's choice; one outcome each, in any order.
+
+        Outcomes come as soon as they are known: an error raised in the middle leaves the rest not written, or, for
+        those in the batch that broke off, unknown.
+        """
+
+
+class RemoteReplica(Replica[T], Protocol[T]):
+    """A provider's side: also knows the group that selects, and how far its clock is from ours."""
+
+    @property
+    def skew(self) -> float:
+        """Seconds the provider's clock is ahead of ours, as last heard; 0 before any answer."""
+
+    @property
+    def batch(self) -> int:
+        """How many records one call of the provider writes at most."""
+
+    def make_scope(self, name: str) -> Scope:
+        """Make the group, or take the one that has this name already; from then on it selects."""
 
     def close(self) -> None: ...

@@ -64,6 +64,11 @@ class Settings:
     mail_gone: str = _option(
         "`keep` or `erase`: what happens to the stored copy of a message that left the mailbox.", default="keep"
     )
+    phone_region: str = _option(
+        "Country (ISO 3166-1 alpha-2, e.g. DE) in which phone numbers without a country code are dialled; such numbers "
+        "are matched only if it is set.",
+        default="",
+    )
     worker_threads: int = _option("Runs executed at the same time by one worker process.", default=4)
     lease_seconds: int = _option("Seconds after which a run of a dead worker may be taken over.", default=60)
     slice_seconds: int = _option("Seconds after which a run goes back to the end of the queue.", default=60)
@@ -143,6 +148,10 @@ def _convert(option: Field[Any], raw: str) -> Any:
         if not 1 <= number <= most:
             raise ValueError(f"{raw[:40]!r} is not a whole number above 0 and up to {most}")
         return number
+    if option.name == "phone_region":
+        if not (raw.isascii() and raw.isalpha() and len(raw) == 2):
+            raise ValueError(f"{raw[:40]!r} is not a country of two letters, such as DE")
+        return raw.upper()
     choices = _CHOICES.get(option.name)
     if choices and raw not in choices:
         raise ValueError(f"{raw!r} is not one of {', '.join(choices)}")

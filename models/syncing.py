@@ -16,6 +16,8 @@ class ChannelRow(Base):
     """What one account syncs of one kind: switch, schedule, lease, settings, last outcome.
 
     `fence` grows with each lease taken (fencing token). `bytes_used` counts downloads of the UTC day `bytes_day`.
+    `cursor` is where the next incremental run of contacts or calendar goes on; `held` says what a person must decide
+    before the channel writes again: {run_id, kind, keys, approved}.
     """
 
     __tablename__ = "channels"
@@ -34,6 +36,8 @@ class ChannelRow(Base):
     run_id: Mapped[str | None] = mapped_column(Id)
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_outcome: Mapped[str] = mapped_column(String(20), default="")
+    cursor: Mapped[str] = mapped_column(Text, default="")
+    held: Mapped[dict[str, Any] | None] = mapped_column(Json)
     bytes_day: Mapped[date | None] = mapped_column(Date)
     bytes_used: Mapped[int] = mapped_column(BigInteger, default=0)
 
@@ -48,7 +52,7 @@ class RunRow(Base):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     channel: Mapped[str] = mapped_column(String(10))
     trigger: Mapped[str] = mapped_column(String(10))  # manual | schedule | first
-    outcome: Mapped[str] = mapped_column(String(20))  # running | ok | partial | failed | needs_relink | throttled
+    outcome: Mapped[str] = mapped_column(String(20))  # running, or as sync.run tells
     phase: Mapped[str] = mapped_column(Text, default="")
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)

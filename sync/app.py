@@ -4,14 +4,17 @@ Reading the environment is left to the entry points, the schema to `sync.migrate
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from core.contact import Contact
 from core.errors import Misconfigured
-from core.ports import Clock
+from core.ports import Clock, RemoteReplica
+from core.replica import Scope
 from core.settings import Settings
 from models.db import Database
 from providers.protocols.connect import Guard
@@ -30,7 +33,8 @@ def utc_now() -> datetime:
 class App:
     """What use cases and jobs need, built once per process by `build_app`.
 
-    `stopping` is set when the process is to end: running work stops at its next step.
+    `stopping` is set when the process is to end: running work stops at its next step. `open_contacts` opens the
+    provider's side of an account's contacts in place of `sync.sources.open_contacts`.
     """
 
     settings: Settings
@@ -39,6 +43,7 @@ class App:
     guard: Guard
     clock: Clock
     parsers: ParserPool
+    open_contacts: Callable[[App, str, Scope], RemoteReplica[Contact]] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

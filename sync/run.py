@@ -1,19 +1,19 @@
 """Runs one channel of one account once: lease, work, outcome. The whole story of a run on one screen.
-What a mail run does is `sync.mail`; when runs happen is `sync.scheduler`."""
+What a run does is `sync.mail` and `sync.records`; when runs happen is `sync.scheduler`."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.errors import LeaseLost, Misconfigured, NeedsRelink, Refused, Throttled, Transient, TwinboxError
+from core.errors import Held, LeaseLost, Misconfigured, NeedsRelink, Refused, Throttled, Transient, TwinboxError
 from core.mail_settings import MailSettings
 from core.schedule import next_run
 from core.types import Channel
@@ -24,6 +24,8 @@ from sync.lease import Lease, take_lease
 from sync.mail import run_mail
 from sync.mail_quarantine import any_set_aside
 from sync.mail_run import MailRun, SliceEnded
+from sync.record_run import Progress, told
+from sync.records import any_refused, opened_run, run_records
 from sync.sources import open_mail
 
 log = structlog.get_logger()
@@ -34,7 +36,8 @@ class RunReport:
     """How a run ended.
 
     `outcome`: ok, partial (something was set aside or a folder failed), continued (the slice is over, more to do),
-    throttled, needs_relink, misconfigured, failed, stopped (overtaken, paused or removed).
+    throttled, held (a person must decide, `held` says what), needs_relink, misconfigured, failed, stopped (overtaken,
+    paused or removed).
     """
 
     run_id: str
@@ -43,12 +46,13 @@ class RunReport:
     error: str = ""
     advice: str = ""
     problems: tuple[str, ...] = field(default=())
+    held: dict[str, Any] | None = None
 
 
-Watch = Callable[[MailRun], None]
+Watch = Callable[[Progress], None]
 
 
-def _unwatched(_run: MailRun) -> None:
+def _unwatched(_run: Progress) -> None:
     return
 
 
@@ -65,7 +69,9 @@ def run_sync(
     report = RunReport(lease.run_id, "failed", {}, error="the run broke off")
     retry_after: float | None = None
     try:
-        report = _mail(app, lease, watch)
+        report = _CHANNELS[channel](app, lease, watch)
+    except Held as error:
+        report = _held(lease, error)
     except LeaseLost as error:
         report = _failed(lease, "stopped", error)
     except NeedsRelink as error:
@@ -88,6 +94,25 @@ def _failed(lease: Lease, outcome: str, error: TwinboxError) -> RunReport:
     return RunReport(lease.run_id, outcome, {}, str(error), error.advice)
 
 
+def _held(lease: Lease, error: Held) -> RunReport:
+    held = {"run": lease.run_id, "kind": error.kind, "text": str(error), "keys": list(error.keys)}
+    advice = error.advice or (
+        f"Nothing was written. `twinbox runs show {lease.run_id[:8]}` lists it; `twinbox runs confirm` does it, "
+        "`twinbox runs discard` does not."
+    )
+    more = {"lines": error.lines, "approved": False, "discarded": False}
+    return RunReport(lease.run_id, "held", {}, str(error), advice, held=held | more)
+
+
+def _contacts(app: App, lease: Lease, watch: Watch) -> RunReport:
+    with opened_run(app, lease.account_id, lease=lease, watch=watch) as run:
+        run_records(run)
+        counts = told(run.counts)
+    with app.db.reading() as session:
+        outcome = "partial" if any_refused(session, lease.account_id) else "ok"
+    return RunReport(lease.run_id, outcome, counts)
+
+
 def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
     with app.db.reading() as session:
         channel = session.get_one(ChannelRow, (lease.account_id, lease.channel.value))
@@ -106,16 +131,19 @@ def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
             run.source.close()
             with suppress(LeaseLost), run.step() as session:
                 run.phase = ""
-    return RunReport(lease.run_id, outcome, _told(run.counts), problems=tuple(run.problems))
+    return RunReport(lease.run_id, outcome, told(run.counts), problems=tuple(run.problems))
+
+
+def _calendar(_app: App, _lease: Lease, _watch: Watch) -> RunReport:
+    raise Misconfigured("calendars are not synced yet", advice="Mail and contacts are.")
+
+
+_CHANNELS = {Channel.MAIL: _mail, Channel.CONTACTS: _contacts, Channel.CALENDAR: _calendar}
 
 
 def _has_aside(app: App, lease: Lease) -> bool:
     with app.db.reading() as session:
         return any_set_aside(session, lease.account_id)
-
-
-def _told(counts: Counter[str]) -> dict[str, int]:
-    return {reason: count for reason, count in counts.items() if count}
 
 
 def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None) -> None:
@@ -142,12 +170,14 @@ def _schedule(
     """When the channel is due again: at once for the next slice, after its period, or after a growing wait."""
     channel = session.get_one(ChannelRow, (lease.account_id, lease.channel.value))
     values: dict[str, object] = {"last_outcome": report.outcome}
+    if report.held is not None:
+        values["held"] = report.held
     if report.outcome == "continued":
         return values | {"next_run_at": now}
     if report.outcome in ("needs_relink", "stopped"):
         return values | {"next_run_at": None}
     healthy = report.outcome in ("ok", "partial")
-    failures = 0 if healthy or report.outcome == "throttled" else channel.failures + 1
+    failures = 0 if healthy or report.outcome in ("throttled", "held") else channel.failures + 1
     # Spread by the id, so that accounts linked together do not run together.
     jitter = int(lease.account_id[:4], 16) / 0xFFFF / 10
     due = next_run(now, timedelta(seconds=channel.period_s), failures, jitter)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
+import providers
+from core.contact import Contact
 from core.errors import NotFound
-from core.ports import MailSource
+from core.ports import MailSource, RemoteReplica
+from core.provider import ProviderSpec
+from core.replica import Scope
 from models.accounts import AccountRow
 from providers.protocols.imap import open_imap
-from sync.access import open_access
+from sync.access import Wait, open_access
 from sync.app import App
 from sync.registry import find_provider
 
@@ -16,9 +22,28 @@ def open_mail(app: App, account_id: str) -> MailSource:
 
     Raises NotFound, NeedsRelink, Misconfigured, Refused or Transient.
     """
+    return open_imap(app.guard, _spec(app, account_id).imap, open_access(app, account_id))
+
+
+def open_contacts(app: App, account_id: str, scope: Scope, *, wait: Wait = time.sleep) -> RemoteReplica[Contact]:
+    """The contacts of an account at its provider; `scope` is the group that selects. Touches no network yet.
+
+    Raises NotFound, Conflict (being removed) or Misconfigured (also where contacts are not supported).
+    """
+    return providers.open_contacts(
+        _spec(app, account_id),
+        app.guard,
+        open_access(app, account_id, wait=wait),
+        scope=scope,
+        now=app.clock,
+        wait=wait,
+        roots={"google": app.settings.google_base_url},
+    )
+
+
+def _spec(app: App, account_id: str) -> ProviderSpec:
     with app.db.reading() as session:
         account = session.get(AccountRow, account_id)
     if account is None:
         raise NotFound("no such account")
-    spec = find_provider(app, account.workspace_id, account.provider).spec
-    return open_imap(app.guard, spec.imap, open_access(app, account_id))
+    return find_provider(app, account.workspace_id, account.provider).spec

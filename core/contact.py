@@ -1,0 +1,199 @@
+"""A contact as both sides hold it: the fields that travel, their normal form, and their form as JSON.
+What a field is called at a provider is that provider's mapping; merging two contacts is `core.merge`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
+
+from core.addresses import address_key
+
+MAX_TEXT = 100_000
+MAX_ITEMS = 100  # People lists at most 100 addresses and numbers of a person
+
+_DIAL = re.compile(r"[^\d+*#,;a-z]+")
+_NOISE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One e-mail address, phone number or web address. `label` is free text (`home`, `work`, a person's own)."""
+
+    value: str
+    label: str = ""
+    primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """One postal address in its parts; `country_code` is ISO 3166-1 alpha-2."""
+
+    street: str = ""
+    extended: str = ""
+    po_box: str = ""
+    city: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country: str = ""
+    country_code: str = ""
+    label: str = ""
+    primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Birthday:
+    """A day of birth; `year` is 0 where only the day is known."""
+
+    month: int
+    day: int
+    year: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person. Every value is in normal form once `canonical` made it; the order of list items means nothing but
+    that the primary one comes first."""
+
+    prefix: str = ""
+    given_name: str = ""
+    middle_name: str = ""
+    family_name: str = ""
+    suffix: str = ""
+    nicknames: tuple[str, ...] = ()
+    emails: tuple[Entry, ...] = ()
+    phones: tuple[Entry, ...] = ()
+    addresses: tuple[PostalAddress, ...] = ()
+    urls: tuple[Entry, ...] = ()
+    organization: str = ""
+    department: str = ""
+    title: str = ""
+    birthday: Birthday | None = None
+    notes: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call the contact in a list: the name, else whatever identifies it; "" when there is nothing."""
+        parts = (self.prefix, self.given_name, self.middle_name, self.family_name, self.suffix)
+        others = [*self.nicknames, self.organization, *(entry.value for entry in (*self.emails, *self.phones))]
+        return " ".join(part for part in parts if part) or next((text for text in others if text), "")
+
+
+def email_key(entry: Entry) -> str:
+    """What makes two e-mail addresses one."""
+    return address_key(entry.value)
+
+
+def phone_key(entry: Entry) -> str:
+    """What makes two phone numbers one when contacts are merged: the digits that are dialled, as they are written."""
+    return _DIAL.sub("", entry.value.lower()) or entry.value
+
+
+def url_key(entry: Entry) -> str:
+    """What makes two web addresses one: scheme, `www.` and a closing slash do not count."""
+    text = entry.value.strip().lower()
+    return text.split("://", 1)[-1].removeprefix("www.").rstrip("/") or text
+
+
+def postal_key(address: PostalAddress) -> str:
+    """What makes two postal addresses one: the text of all parts but the country's code."""
+    parts = (address.street, address.extended, address.po_box, address.postal_code, address.city, address.region)
+    return " ".join(" ".join((*parts, address.country)).casefold().split())
+
+
+def nickname_key(name: str) -> str:
+    """What makes two nicknames one."""
+    return name.casefold()
+
+
+LISTS: Mapping[str, Callable[[Any], str]] = {
+    "nicknames": nickname_key,
+    "emails": email_key,
+    "phones": phone_key,
+    "addresses": postal_key,
+    "urls": url_key,
+}
+
+I = TypeVar("I")  # noqa: E741  # an item of a list
+
+
+def canonical(contact: Contact) -> Contact:
+    """The normal form: texts stripped and capped, empty items and second copies gone, the primary item first and the
+    others by their key. Equal contacts have equal normal forms whatever order a provider listed their values in."""
+    values: dict[str, Any] = {}
+    for item in fields(Contact):
+        value = getattr(contact, item.name)
+        if item.name == "birthday":
+            values[item.name] = _birthday(value)
+        elif item.name in LISTS:
+            values[item.name] = _items([_clean_item(one) for one in value], LISTS[item.name])
+        else:
+            values[item.name] = _text(value, lines=item.name == "notes")
+    return Contact(**values)
+
+
+def _items(items: Iterable[I], key: Callable[[I], str]) -> tuple[I, ...]:
+    found: dict[str, I] = {}
+    # A second copy may be the primary one; then that is the one to keep.
+    for item in sorted(items, key=lambda item: not getattr(item, "primary", False)):
+        if name := key(item):
+            found.setdefault(name, item)
+    ordered = sorted(found.items(), key=lambda pair: (not getattr(pair[1], "primary", False), pair[0]))
+    chosen = [item for _, item in ordered][:MAX_ITEMS]
+    return tuple(_with_primary(item, index == 0) for index, item in enumerate(chosen))
+
+
+def _with_primary(item: I, primary: bool) -> I:
+    if getattr(item, "primary", primary) == primary:
+        return item
+    return replace(item, primary=primary)  # type: ignore[type-var]  # only entries and addresses have it
+
+
+def _clean_item(item: Any) -> Any:
+    if isinstance(item, str):
+        return _text(item)
+    return replace(item, **{name: _text(text) for name, text in asdict(item).items() if isinstance(text, str)})
+
+
+def _text(value: str, *, lines: bool = False) -> str:
+    text = _NOISE.sub("", value)[:MAX_TEXT]
+    if lines:
+        return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")).strip()
+    return " ".join(text.split())
+
+
+def _birthday(value: Birthday | None) -> Birthday | None:
+    if value is None or not (1 <= value.month <= 12 and 1 <= value.day <= 31 and 0 <= value.year <= 9999):
+        return None
+    return value
+
+
+def to_json(contact: Contact) -> dict[str, Any]:
+    """A contact as JSON types; empty fields are left out."""
+    shown = {name: _plain(getattr(contact, name)) for name in _NAMES}
+    return {name: value for name, value in shown.items() if value}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str) or value is None:
+        return value
+    return {name: one for name, one in asdict(value).items() if one}
+
+
+def from_json(stored: Mapping[str, Any]) -> Contact:
+    """The form that `to_json` gives, read back. Raises TypeError for an unknown field."""
+    values = dict(stored)
+    for name, kind in _ITEM_TYPES.items():
+        if name in values:
+            values[name] = tuple(kind(**item) for item in values[name])
+    values["nicknames"] = tuple(values.get("nicknames", ()))
+    if values.get("birthday"):
+        values["birthday"] = Birthday(**values["birthday"])
+    return Contact(**values)
+
+
+_NAMES = tuple(item.name for item in fields(Contact))
+_ITEM_TYPES: Mapping[str, type[Any]] = {"emails": Entry, "phones": Entry, "addresses": PostalAddress, "urls": Entry}

@@ -1,0 +1,53 @@
+"""What differs between the kinds of records that are synchronised, as data. The rules themselves are `core.plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from core.contact import LISTS, Contact, canonical, email_key, from_json, to_json
+
+T = TypeVar("T")
+
+MatchKeys = tuple[frozenset[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy(Generic[T]):
+    """How one kind of record is compared, merged, matched and kept.
+
+    `lists` names the multi-valued fields with the key that makes two items one; all other fields have one value.
+    `match` gives what makes two unlinked records the same, strongest first: sets of keys of which one in common is
+    enough. `normal` is the normal form, in which equal records are equal.
+    """
+
+    blank: T
+    lists: Mapping[str, Callable[[Any], str]]
+    normal: Callable[[T], T]
+    match: Callable[[T], MatchKeys]
+    dump: Callable[[T], dict[str, Any]]
+    load: Callable[[Mapping[str, Any]], T]
+    limit_share: float = field(default=0.2)
+    limit_count: int = field(default=10)
+
+
+def no_number(_written: str) -> str:
+    """Phone numbers are not matched."""
+    return ""
+
+
+def contact_policy(phone: Callable[[str], str] = no_number) -> Policy[Contact]:
+    """The policy for contacts. `phone` makes the international form (E.164) of a written number, "" if it has none:
+    matching by phone needs it, and a table of all countries' numbers is no business of this package."""
+
+    def match(contact: Contact) -> MatchKeys:
+        emails = frozenset(f"mail:{email_key(entry)}" for entry in contact.emails)
+        family = contact.family_name.casefold()
+        numbers = (phone(entry.value) for entry in contact.phones) if family else ()
+        return emails, frozenset(f"tel:{number}:{family}" for number in numbers if number)
+
+    return Policy(Contact(), LISTS, canonical, match, to_json, from_json)
+
+
+CONTACTS = contact_policy()

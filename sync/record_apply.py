@@ -1,0 +1,258 @@
+"""Carries out a plan: the CRM's part and the intent in one transaction, then the provider's part, then what came of it.
+A crash between any two steps is finished by the next run (`core.plan.recover`); deciding is `core.plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Rebase, Wait
+from core.contact import Contact
+from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
+from core.replica import Done, Failed, Item, Link, Side, Write
+from sync.history import record_deeds
+from sync.link_rows import Aside
+from sync.record_jobs import Deed, Job, deed, intent, job_of, link_after, parted_link
+from sync.record_plan import Plan, make_narrow_plan
+from sync.record_run import RecordRun
+
+LOCAL_BATCH = 500
+ROUNDS = 3  # how often a record that changes under our hands is read and merged again within one run
+
+COUNTED = {
+    ("create", Side.LOCAL): "created in the CRM",
+    ("create", Side.REMOTE): "created at the provider",
+    ("update", Side.LOCAL): "updated in the CRM",
+    ("update", Side.REMOTE): "updated at the provider",
+    ("select", Side.LOCAL): "tagged",
+    ("select", Side.REMOTE): "put into the group",
+    ("deselect", Side.LOCAL): "untagged",
+    ("deselect", Side.REMOTE): "taken out of the group",
+}
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of the jobs of one transaction so far."""
+
+    links: list[Link[Contact]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    deeds: list[tuple[Deed, Item[Contact]]] = field(default_factory=list)
+
+
+def apply(run: RecordRun, plan: Plan) -> None:
+    """Carry out everything in a plan, then what changed meanwhile, up to `ROUNDS` times; what is left waits for the
+    next run."""
+    if plan.recovered or plan.settled:
+        with run.step() as session:
+            run.store.save(session, plan.recovered)
+            run.store.answered(session, plan.settled)
+    conflicts = _apply_once(run, plan)
+    for _ in range(ROUNDS - 1):
+        if not conflicts:
+            return
+        conflicts = _apply_once(run, make_narrow_plan(run, conflicts))
+    run.asides += [Aside(Side.REMOTE, one, "it kept changing while it was written", soon=True) for one in conflicts]
+
+
+def _apply_once(run: RecordRun, plan: Plan) -> set[str]:
+    """Remote ids of the records that had changed when they were written."""
+    jobs = []
+    for action in plan.actions:
+        if isinstance(action, Wait):
+            run.asides.append(Aside(action.side, action.id, TEXTS[action.reason], soon=True))
+            run.counts["looked at again later"] += 1
+        elif not isinstance(action, Decide):
+            jobs.append(job_of(action, run.account_id, run.replica.skew))
+    run.phase, run.done, run.total = "writing", 0, len(jobs)
+    here = [job for job in jobs if job.to_remote is None]
+    for start in range(0, len(here), LOCAL_BATCH):
+        _apply_here(run, here[start : start + LOCAL_BATCH])
+    there = [job for job in jobs if job.to_remote is not None]
+    conflicts: set[str] = set()
+    for start in range(0, len(there), run.replica.batch):
+        conflicts |= _apply_there(run, there[start : start + run.replica.batch])
+    return conflicts
+
+
+# ---- what concerns the CRM alone ---------------------------------------------------------------------------
+
+
+def _apply_here(run: RecordRun, jobs: Sequence[Job[Contact]]) -> None:
+    with run.step() as session:
+        allowed = _still_right(run, session, [job for job in jobs if not isinstance(job.action, Deselect | Rebase)])
+        written = _write_here(run, session, [job for job in jobs if job.key in allowed or job.local is None])
+        outcome = _Outcome()
+        for job in jobs:
+            item = written.get(job.key)
+            if job.to_local is not None and item is None:
+                _again(run, job)
+                continue
+            _settled(run, outcome, job, item, None)
+        _keep(run, session, outcome)
+        run.done += len(jobs)
+
+
+def _still_right(run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]) -> set[str]:
+    """Keys of the jobs whose CRM record still is what it was when they were decided; the rows stay locked."""
+    ids = [job.local_id for job in jobs if job.local_id]
+    now = run.local(session).get(ids).items
+    return {job.key for job in jobs if _fits(job, now.get(job.local_id))}
+
+
+def _fits(job: Job[Contact], now: Item[Contact] | None) -> bool:
+    if job.wants_member is False:
+        return now is None or not now.selected
+    if now is None or job.local is None:
+        return False
+    same = job.local.stamp.version == now.stamp.version
+    return same and (job.wants_member is None or now.selected)
+
+
+def _write_here(run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]) -> dict[str, Item[Contact]]:
+    """Carry out the CRM's part; the records as they are now, by key of the job."""
+    writes = [job.to_local for job in jobs if job.to_local is not None]
+    done = (one for one in run.local(session).write(writes) if isinstance(one, Done))
+    return {one.key: one.item for one in done}
+
+
+# ---- what concerns the provider ----------------------------------------------------------------------------
+
+
+def _apply_there(run: RecordRun, jobs: Sequence[Job[Contact]]) -> set[str]:
+    with run.step() as session:
+        ready, written = _prepare(run, session, jobs)
+    by_key = {job.key: job for job in ready}
+    writes = [job.to_remote for job in ready if job.to_remote is not None]
+    outcomes: list[Done[Contact] | Failed] = []
+    try:
+        for one in run.replica.write(writes):
+            outcomes.append(one)  # what came before an error must be kept
+    finally:
+        # What is known is kept even if the call broke off in the middle; the rest stays an intent.
+        conflicts = _conclude(run, by_key, written, outcomes)
+    return conflicts
+
+
+def _prepare(
+    run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]
+) -> tuple[list[Job[Contact]], dict[str, Item[Contact]]]:
+    """The CRM's part of these jobs and the intents, in one transaction; the jobs that are still right."""
+    allowed = _still_right(run, session, jobs)
+    written = _write_here(run, session, [job for job in jobs if job.key in allowed])
+    outcome, ready = _Outcome(), []
+    for job in jobs:
+        if job.key not in allowed or (job.to_local is not None and job.key not in written):
+            _again(run, job)
+            continue
+        ready.append(job)
+        if job.key in written:
+            _did(run, outcome, job, Side.LOCAL, written[job.key])
+        if isinstance(job.action, Adopt):
+            outcome.links.append(parted_link(job, run.policy.blank))
+        elif isinstance(job.action, Create) and job.link is not None:
+            outcome.forgotten.append(job.link.local_id)
+    run.store.intend(session, [intent(job, written.get(job.key) or job.local, run.now) for job in ready])
+    _keep(run, session, outcome)
+    return ready, written
+
+
+def _conclude(
+    run: RecordRun,
+    jobs: dict[str, Job[Contact]],
+    written: dict[str, Item[Contact]],
+    outcomes: Sequence[Done[Contact] | Failed],
+) -> set[str]:
+    conflicts: set[str] = set()
+    with run.step() as session:
+        outcome = _Outcome()
+        for one in outcomes:
+            job = jobs[one.key]
+            if isinstance(one, Done):
+                local = _as_kept_there(run, session, job, written.get(one.key), one.item)
+                _settled(run, outcome, job, local, one.item)
+            elif isinstance(one.error, VersionConflict | RecordGone):
+                conflicts.add(job.remote_id)
+            elif isinstance(one.error, ItemRejected):
+                _refuse(run, job, one.error)
+        answered = [jobs[one.key].local_id for one in outcomes if _is_known(one)]
+        run.store.answered(session, answered)
+        _keep(run, session, outcome)
+        run.done += len(outcomes)
+    return conflicts
+
+
+def _as_kept_there(
+    run: RecordRun, session: Session, job: Job[Contact], local: Item[Contact] | None, remote: Item[Contact]
+) -> Item[Contact] | None:
+    """A provider may keep a text in another form than it was given. Then the CRM takes that form: else the pair would
+    differ for ever, or one side would be written again and again."""
+    mine = local or job.local
+    if job.to_remote is None or job.to_remote.body is None or mine is None or remote.body == mine.body:
+        return local
+    write = Write(job.key, mine.id, mine.stamp.version, remote.body, None, modified_at=mine.stamp.modified_at)
+    done = [one.item for one in run.local(session).write([write]) if isinstance(one, Done)]
+    return done[0] if done else local
+
+
+def _is_known(one: Done[Contact] | Failed) -> bool:
+    return isinstance(one, Done) or isinstance(one.error, VersionConflict | RecordGone | ItemRejected)
+
+
+def _refuse(run: RecordRun, job: Job[Contact], error: TwinboxError) -> None:
+    run.counts["set aside"] += 1
+    version = job.local.stamp.version if job.local else ""
+    run.asides.append(Aside(Side.LOCAL, job.local_id, str(error), error.advice, version))
+
+
+# ---- common to both ----------------------------------------------------------------------------------------
+
+
+def _again(run: RecordRun, job: Job[Contact]) -> None:
+    """The CRM record changed while this was decided: the next run decides again, and must read the other one again."""
+    run.counts["changed meanwhile"] += 1
+    if job.remote_id:
+        run.asides.append(Aside(Side.REMOTE, job.remote_id, "the contact was changed while it was synced", soon=True))
+
+
+def _settled(
+    run: RecordRun,
+    outcome: _Outcome,
+    job: Job[Contact],
+    local: Item[Contact] | None,
+    remote: Item[Contact] | None,
+) -> None:
+    """Both sides have what they shall have."""
+    if local is not None and job.to_remote is None:
+        _did(run, outcome, job, Side.LOCAL, local)
+    if remote is not None:
+        _did(run, outcome, job, Side.REMOTE, remote)
+    if isinstance(job.action, Adopt):
+        run.counts["joined with one that was there"] += 1
+    if job.lost:
+        run.counts["conflicts"] += 1
+    link = link_after(job, local, remote, run.now)
+    if link is None:
+        outcome.forgotten.append(job.local_id)
+        return
+    outcome.links.append(link)
+    run.handled |= {(Side.LOCAL, link.local_id), (Side.REMOTE, link.remote_id)}
+
+
+def _did(run: RecordRun, outcome: _Outcome, job: Job[Contact], side: Side, item: Item[Contact]) -> None:
+    done = deed(job, side, item, _label(job, item), run.policy)
+    run.counts[COUNTED[done.action, side]] += 1
+    outcome.deeds.append((done, item))
+
+
+def _label(job: Job[Contact], item: Item[Contact]) -> str:
+    known = job.local or job.remote
+    return item.body.name or (known.body.name if known else job.link.base.name if job.link else "")
+
+
+def _keep(run: RecordRun, session: Session, outcome: _Outcome) -> None:
+    run.store.forget(session, outcome.forgotten)
+    run.store.save(session, outcome.links)
+    record_deeds(session, run, outcome.deeds)

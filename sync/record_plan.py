@@ -1,0 +1,222 @@
+"""Reads both sides of a run as far as they matter and has the plan made. Writes nothing, so it is the preview too.
+What is decided is `core.plan`; carrying it out is `sync.record_apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core.actions import Action
+from core.contact import Contact
+from core.errors import CursorExpired, Held
+from core.plan import Facts, diff, follow_renames, recover, to_read
+from core.replica import Delta, Item, Link, Sent, Side
+from models.db import parts
+from models.links import DecisionRow, LinkRow
+from sync.link_rows import taken
+from sync.record_run import RecordRun
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to do, and what it needs to know for it.
+
+    `listing` is what the provider reported, before anything was read in addition. `recovered` are links that an earlier
+    run had written without hearing so, `settled` its intents that are answered by that. `active` is how many pairs
+    there are, `names` what to call the records of the actions, by side and id. `reread` are the remote records that
+    were read again because they had to wait.
+    """
+
+    actions: tuple[Action[Contact], ...]
+    listing: Delta[Contact]
+    recovered: tuple[Link[Contact], ...]
+    settled: frozenset[str]
+    reread: frozenset[str]
+    active: int
+    names: Mapping[tuple[Side, str], str]
+
+
+def make_plan(run: RecordRun) -> Plan:
+    """Read what changed on both sides and decide. Raises Held when the group is gone, and what the replica raises."""
+    listing = _listing(run)
+    _check_scope(run, listing)
+    opened = _open_ends(run)
+    in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
+    remote = _read_more(run, listing, {*opened.due, *_undecided(opened.decisions), *in_doubt})
+    return _decide(run, listing, remote, opened, narrow=False)
+
+
+def make_narrow_plan(run: RecordRun, remote_ids: Collection[str]) -> Plan:
+    """Read these remote records again and decide about their pairs alone: after they changed under our hands."""
+    remote = run.replica.get(remote_ids)
+    remote = replace(remote, gone=_believed(run, remote.gone))
+    return _decide(run, remote, remote, _Opened(), narrow=True)
+
+
+def _listing(run: RecordRun) -> Delta[Contact]:
+    try:
+        return run.replica.changes(run.cursor or None)
+    except CursorExpired:
+        run.counts["read everything anew"] += 1
+        return run.replica.changes(None)
+
+
+def _check_scope(run: RecordRun, listing: Delta[Contact]) -> None:
+    if run.settings.group_id and listing.scope is None:
+        raise Held(
+            f"the group {run.settings.group!r} does not exist at the provider any more",
+            kind="group_gone",
+            advice="Nobody was untagged. `twinbox settings contacts ACCOUNT --group NAME` makes it again and refills "
+            "it, or takes another one; `--no-auto` stops the sync.",
+        )
+
+
+def _open_ends(run: RecordRun) -> _Opened:
+    now = run.now
+    with run.app.db.reading() as session:
+        rows = run.store.aside(session)
+        due = frozenset(row.record_id for row in rows if row.side == Side.REMOTE and row.next_try_at <= now)
+        return _Opened(run.store.sent(session), due, run.store.decisions(session))
+
+
+def _undecided(rows: Iterable[DecisionRow]) -> set[str]:
+    """Remote ids of all decisions: an incremental listing would not name them again."""
+    found: set[str] = set()
+    for row in rows:
+        found |= {row.record_id} if row.side == Side.REMOTE else {one["id"] for one in row.candidates}
+    return found
+
+
+def _read_more(run: RecordRun, remote: Delta[Contact], ids: Collection[str]) -> Delta[Contact]:
+    """The listing with these records in addition, as far as it does not have them."""
+    missing = sorted(set(ids) - remote.items.keys() - remote.gone)
+    if not missing or remote.complete:
+        return remote
+    found = run.replica.get(missing)
+    return replace(remote, items={**found.items, **remote.items}, gone=remote.gone | _believed(run, found.gone))
+
+
+def _believed(run: RecordRun, gone: frozenset[str]) -> frozenset[str]:
+    """A record may be answered with "not found" for a while after it was made: only what is older is gone."""
+    with run.app.db.reading() as session:
+        query = select(LinkRow.remote_id).where(
+            LinkRow.account_id == run.account_id, LinkRow.channel == run.channel, LinkRow.written_at > run.settled_at
+        )
+        return gone - set(session.scalars(query))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What earlier runs left open: intents without an answer, remote records to read again now, decisions."""
+
+    sent: Mapping[str, Sent[Contact]] = field(default_factory=dict)
+    due: frozenset[str] = frozenset()
+    decisions: Sequence[DecisionRow] = ()
+
+
+def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], opened: _Opened, *, narrow: bool) -> Plan:
+    with run.app.db.reading() as session:
+        pairs = _pairs(run, session, remote)
+        touched = {pair.local_id for pair in pairs} if narrow else _touched(run, session, pairs, remote)
+        stored = run.store.links(session, touched | opened.sent.keys())
+        found = recover(follow_renames(stored, remote), opened.sent, remote, settled_at=run.settled_at)
+        quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched}
+        remote = replace(remote, items={one: item for one, item in remote.items.items() if one not in quiet})
+        local = run.local(session).get({link.local_id for link in found.links})
+        new = {} if narrow else _new(run, session)
+        active = run.store.active(session)
+    wanted = set() if narrow else to_read(found.links, local, remote) | _possible(run, new, opened.decisions)
+    remote = _read_more(run, remote, wanted)
+    with run.app.db.reading() as session:
+        linked = {link.remote_id for link in found.links}
+        unlinked = [item for one, item in remote.items.items() if one not in linked]
+        twins = run.local(session).get(_twins(run, session, unlinked, opened.decisions) - local.items.keys()).items
+    facts = Facts(run.policy, run.settled_at, run.replica.skew, taken(opened.decisions), found.waiting)
+    both = replace(local, items={**local.items, **twins, **new})
+    actions = tuple(diff(found.links, both, remote, facts))
+    recovered = tuple(link for link in found.links if link not in stored)
+    return Plan(actions, listing, recovered, found.settled, opened.due, active, _names(both, remote))
+
+
+def _names(local: Delta[Contact], remote: Delta[Contact]) -> dict[tuple[Side, str], str]:
+    mine = {(Side.LOCAL, item.id): item.body.name for item in local.items.values()}
+    return mine | {(Side.REMOTE, item.id): item.body.name for item in remote.items.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A link as far as it must be known to tell whether anything happened to its remote record."""
+
+    local_id: str
+    remote_id: str
+    active: bool
+    version: str
+
+
+def _pairs(run: RecordRun, session: Session, remote: Delta[Contact]) -> list[_Known]:
+    """The links of all remote records that were reported; with a complete listing, all links."""
+    query = select(LinkRow.local_id, LinkRow.remote_id, LinkRow.active, LinkRow.remote_version).where(
+        LinkRow.account_id == run.account_id, LinkRow.channel == run.channel
+    )
+    if remote.complete:
+        return [_Known(*row) for row in session.execute(query)]
+    found: list[_Known] = []
+    ids = {*remote.items, *remote.gone, *remote.renamed, *remote.renamed.values()}
+    for some in parts(sorted(ids)):
+        found += [_Known(*row) for row in session.execute(query.where(LinkRow.remote_id.in_(some)))]
+    return found
+
+
+def _touched(run: RecordRun, session: Session, pairs: list[_Known], remote: Delta[Contact]) -> set[str]:
+    """Local ids of the links on which something happened."""
+    touched = run.local(session).touched(run.account_id, run.channel)
+    for pair in pairs:
+        item = remote.items.get(pair.remote_id)
+        if item is None or item.stamp.version != pair.version or item.selected != pair.active:
+            touched.add(pair.local_id)
+    return touched
+
+
+def _new(run: RecordRun, session: Session) -> dict[str, Item[Contact]]:
+    """Contacts that have the tag and no link, but for those that were refused as they are."""
+    now = run.now
+    refused = {
+        row.record_id: row.version
+        for row in run.store.aside(session)
+        if row.side == Side.LOCAL and row.next_try_at > now
+    }
+    fresh = run.local(session).new(run.account_id, run.channel)
+    return {one: item for one, item in fresh.items() if refused.get(one) != item.stamp.version}
+
+
+def _possible(run: RecordRun, new: Mapping[str, Item[Contact]], decisions: Sequence[DecisionRow]) -> set[str]:
+    """Remote records outside this listing that could be one of the new contacts, or were chosen by a person."""
+    keys = {key for item in new.values() for some in run.policy.match(item.body) for key in some}
+    with run.app.db.reading() as session:
+        found = run.store.find_remote(session, keys)
+        found |= {row.choice for row in decisions if row.side == Side.LOCAL and row.choice}
+        return found - _linked(run, session, LinkRow.remote_id, found)
+
+
+def _twins(
+    run: RecordRun, session: Session, items: Sequence[Item[Contact]], decisions: Sequence[DecisionRow]
+) -> set[str]:
+    """Ids of unlinked contacts that could be one of these remote records, or were chosen by a person."""
+    keys = {key for item in items if item.selected for some in run.policy.match(item.body) for key in some}
+    found = run.local(session).find(keys) | {item.origin for item in items if item.origin}
+    found |= {row.record_id if row.side == Side.LOCAL else row.choice or "" for row in decisions} - {""}
+    return found - _linked(run, session, LinkRow.local_id, found)
+
+
+def _linked(run: RecordRun, session: Session, column: InstrumentedAttribute[str], ids: Collection[str]) -> set[str]:
+    """Those of these ids, all local or all remote, that have a link."""
+    found: set[str] = set()
+    for some in parts(sorted(ids)):
+        query = select(column).where(
+            LinkRow.account_id == run.account_id, LinkRow.channel == run.channel, column.in_(some)
+        )
+        found |= set(session.scalars(query))
+    return found

@@ -1,0 +1,280 @@
+"""A provider's address book in memory, as `core.ports.RemoteReplica`, with the ways of the real one: etags, listings
+that lag behind, cursors that expire, a group, and a person's hand that meddles. Faults are hooks around each call."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from core.contact import Contact, canonical
+from core.errors import CursorExpired, ItemRejected, RecordGone, VersionConflict
+from core.replica import Delta, Done, Failed, Item, Scope, Stamp, Write
+
+Hook = Callable[[str, str], None]
+
+
+def _nothing(_what: str, _when: str) -> None:
+    return
+
+
+@dataclass(slots=True)
+class Card:
+    """One contact of the book, as it is now."""
+
+    id: str
+    body: Contact
+    version: int
+    modified_at: datetime
+    groups: set[str]
+    origin: str = ""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A state of a card, as listings show it from `at` on; None: deleted. `before`: a former id of it."""
+
+    at: datetime
+    card: Card | None
+    before: str = ""
+
+
+@dataclass(slots=True)
+class Book:
+    """The address book itself, and what a person does to it. Outlives the connections (`MemoryReplica`).
+
+    `lag` is how long listings and reads show the old state. `hook` is called `before` and `after` each call of the
+    service with its name; what it raises breaks the call. `refuse` names bodies the provider does not take.
+    """
+
+    clock: Callable[[], datetime]
+    ahead: timedelta = timedelta(0)
+    lag: timedelta = timedelta(0)
+    batch: int = 200
+    hook: Hook = _nothing
+    refuse: Callable[[Contact], bool] = lambda _body: False
+    cards: dict[str, Card] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    deleted_by_us: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    oldest_cursor: int = 0
+    log: list[tuple[str, _Seen]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def now(self) -> datetime:
+        return self.clock() + self.ahead
+
+    # -- a person's hand
+
+    def add(self, body: Contact, *groups: str, origin: str = "") -> str:
+        """A new contact; its id."""
+        one = f"people/c{next(self._numbers)}"
+        self.cards[one] = Card(one, canonical(body), 1, self.now, set(groups), origin)
+        self.note(one)
+        return one
+
+    def edit(self, one: str, **values: object) -> None:
+        """Change fields of a contact."""
+        card = self.cards[one]
+        card.body = canonical(replace(card.body, **values))  # type: ignore[arg-type]  # fields of a contact
+        self.touch(one)
+
+    def touch(self, one: str) -> None:
+        """A new version and time, although nothing changed."""
+        card = self.cards[one]
+        card.version, card.modified_at = card.version + 1, self.now
+        self.note(one)
+
+    def delete(self, one: str) -> None:
+        """The person deletes a contact."""
+        del self.cards[one]
+        self.log.append((one, _Seen(self.now, None)))
+
+    def join(self, one: str, group: str) -> None:
+        """The person puts a contact into a group."""
+        self.cards[one].groups.add(group)
+        self.note(one)
+
+    def leave(self, one: str, group: str) -> None:
+        """The person takes a contact out of a group."""
+        self.cards[one].groups.discard(group)
+        self.note(one)
+
+    def merge(self, gone: str, survivor: str) -> None:
+        """The person merges two contacts into one."""
+        other, card = self.cards[gone], self.cards[survivor]
+        card.body = canonical(
+            replace(card.body, emails=card.body.emails + other.body.emails, phones=card.body.phones + other.body.phones)
+        )
+        card.groups |= other.groups
+        self.delete(gone)
+        card.version, card.modified_at = card.version + 1, self.now
+        self.note(survivor, before=gone)
+
+    def make_group(self, name: str) -> str:
+        """The person makes a group; its id."""
+        group = f"contactGroups/g{next(self._numbers)}"
+        self.groups[group] = name
+        return group
+
+    def rename_group(self, group: str, name: str) -> None:
+        """The person renames a group."""
+        self.groups[group] = name
+
+    def delete_group(self, group: str) -> None:
+        """The person deletes a group; its contacts stay."""
+        del self.groups[group]
+        for card in list(self.cards.values()):
+            if group in card.groups:
+                self.leave(card.id, group)
+
+    def expire_cursors(self) -> None:
+        """No cursor given so far is good any more."""
+        self.oldest_cursor = len(self.log) + 1
+        self.log.append(("", _Seen(self.now, None)))
+
+    def note(self, one: str, before: str = "") -> None:
+        """Write the present state of a card into the log that listings are made of."""
+        card = self.cards[one]
+        self.log.append((one, _Seen(self.now, replace(card, groups=set(card.groups)), before)))
+
+    # -- what is seen of it
+
+    def visible(self) -> int:
+        """How much of the log listings show by now."""
+        limit = self.now - self.lag
+        return sum(1 for _, seen in self.log if seen.at <= limit)
+
+    def as_seen(self) -> dict[str, Card]:
+        """The cards as reads and listings show them by now."""
+        found: dict[str, Card] = {}
+        for one, seen in self.log[: self.visible()]:
+            found.pop(one, None)
+            if seen.card is not None:
+                found[one] = seen.card
+        return found
+
+
+class MemoryReplica:
+    """One connection to a book."""
+
+    def __init__(self, book: Book, scope: Scope) -> None:
+        self.book = book
+        self.scope = scope
+        self._scope_id = scope.id or next((one for one, name in book.groups.items() if name == scope.name), "")
+
+    @property
+    def skew(self) -> float:
+        return self.book.ahead.total_seconds()
+
+    @property
+    def batch(self) -> int:
+        return self.book.batch
+
+    def close(self) -> None:
+        return
+
+    def make_scope(self, name: str) -> Scope:
+        """Make the group, or take the one that has this name."""
+        self._call("group", "before")
+        known = next((one for one, other in self.book.groups.items() if other == name), None)
+        self._scope_id = known or self.book.make_group(name)
+        self._call("group", "after")
+        return Scope(self._scope_id, name)
+
+    def changes(self, cursor: str | None) -> Delta[Contact]:
+        """Everything, or what changed since the cursor."""
+        self._call("list", "before")
+        self.book.calls["list"] += 1
+        book, upto = self.book, self.book.visible()
+        if cursor is not None and int(cursor) < book.oldest_cursor:
+            raise CursorExpired("the cursor is too old")
+        shown = book.as_seen()
+        since = {one: seen for one, seen in book.log[int(cursor or 0) : upto] if one}
+        touched = {one: card for one, card in shown.items() if cursor is None or one in since}
+        gone = frozenset() if cursor is None else frozenset(since) - shown.keys()
+        renamed = {} if cursor is None else {seen.before: one for one, seen in since.items() if seen.before}
+        scope = Scope(self._scope_id, book.groups[self._scope_id]) if self._scope_id in book.groups else None
+        items = {one: self._item(card) for one, card in touched.items()}
+        delta = Delta(items, gone, renamed, cursor is None, str(upto), scope)
+        self._call("list", "after")
+        return delta
+
+    def get(self, ids: Collection[str]) -> Delta[Contact]:
+        """These contacts."""
+        self._call("get", "before")
+        self.book.calls["get"] += 1
+        shown = self.book.as_seen()
+        items = {one: self._item(shown[one]) for one in ids if one in shown}
+        self._call("get", "after")
+        return Delta(items, frozenset(ids) - items.keys())
+
+    def write(self, writes: Sequence[Write[Contact]]) -> Iterator[Done[Contact] | Failed]:
+        """Carry out writes; one call for the new ones, one for texts, one for membership."""
+        made = [one for one in writes if not one.id]
+        texts = [one for one in writes if one.id and one.body is not None]
+        places = [one for one in writes if one.id and one.selected is not None]
+        failed: dict[str, Failed] = {}
+        if made:
+            yield from self._together("create", self._create, made)
+        if texts:
+            for outcome in self._together("update", self._update, texts):
+                if isinstance(outcome, Failed):
+                    failed[outcome.key] = outcome
+        if places:
+            done = [one for one in places if one.key not in failed]
+            for outcome in self._together("members", self._move, done):
+                if isinstance(outcome, Failed):
+                    failed[outcome.key] = outcome
+        for one in writes:
+            if one.key in failed:
+                yield failed[one.key]
+            elif one.id:
+                yield Done(one.key, self._item(self.book.cards[one.id]))
+
+    def _together(
+        self, name: str, call: Callable[[Write[Contact]], Done[Contact] | Failed], writes: Sequence[Write[Contact]]
+    ) -> list[Done[Contact] | Failed]:
+        self._call(name, "before")
+        self.book.calls[name] += 1
+        outcomes = [call(one) for one in writes]
+        self._call(name, "after")
+        return outcomes
+
+    def _call(self, name: str, when: str) -> None:
+        self.book.hook(name, when)
+
+    def _create(self, one: Write[Contact]) -> Done[Contact] | Failed:
+        assert one.body is not None
+        if self.book.refuse(one.body):
+            return Failed(one.key, ItemRejected("the provider does not take this contact"))
+        groups = (self._scope_id,) if one.selected else ()
+        made = self.book.add(one.body, *groups, origin=one.origin)
+        return Done(one.key, self._item(self.book.cards[made]))
+
+    def _update(self, one: Write[Contact]) -> Done[Contact] | Failed:
+        card = self.book.cards.get(one.id)
+        if card is None:
+            return Failed(one.key, RecordGone("no such contact"))
+        if str(card.version) != one.expect:
+            return Failed(one.key, VersionConflict("another version"))
+        assert one.body is not None
+        if self.book.refuse(one.body):
+            return Failed(one.key, ItemRejected("the provider does not take this contact"))
+        card.body = canonical(one.body)
+        self.book.touch(one.id)
+        return Done(one.key, self._item(card))
+
+    def _move(self, one: Write[Contact]) -> Done[Contact] | Failed:
+        card = self.book.cards.get(one.id)
+        if card is None:
+            return Failed(one.key, RecordGone("no such contact"))
+        (self.book.join if one.selected else self.book.leave)(one.id, self._scope_id)
+        return Done(one.key, self._item(card))
+
+    def _item(self, card: Card) -> Item[Contact]:
+        stamp = Stamp(str(card.version), card.modified_at)
+        return Item(card.id, stamp, self._scope_id in card.groups, card.body, card.origin)
