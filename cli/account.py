@@ -248,7 +248,8 @@ def remove_account(
     if receipt.grant == "not revoked" and not as_json:
         text = f"The access could not be given back ({receipt.grant_problem}): remove it in the account there."
         console(stderr=True).print(safe(text))
-    kept = f"{receipt.messages_erased} messages erased" if erase else "stored mail kept"
+    erased = f"{receipt.messages_erased} messages and {receipt.contacts_erased} contacts erased"
+    kept = erased if erase else "stored mail and contacts kept"
     show(receipt, as_json=as_json, text=f"Removed {account}: credentials erased, {kept}.")
 
 

@@ -15,7 +15,7 @@ from core.types import Channel
 from models.queries import find_message, list_messages, message_record, status_overview
 from sandbox.gmail.store import Counters
 from sandbox.world_letters import ANNA_ADDRESS
-from sync.mail_run import MailRun
+from sync.record_run import Progress
 from sync.run import RunReport, run_sync
 
 SHOWN = 300  # characters of what was expected, or found
@@ -116,7 +116,7 @@ def sync(stage: Stage, *, bar: bool = False) -> RunReport:
     return report
 
 
-def _run(stage: Stage, watch: Callable[[MailRun], None]) -> RunReport:
+def _run(stage: Stage, watch: Callable[[Progress], None]) -> RunReport:
     return run_sync(stage.world.app, stage.account_id, Channel.MAIL, trigger="manual", watch=watch)
 
 

@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from cli.output import fail
-from core.errors import NeedsRelink, TwinboxError
+from core.errors import BadInput, NeedsRelink, TwinboxError
 from sync.process import settle_in
 
 OK, FAILURE, USAGE, RELINK, PARTIAL = 0, 1, 2, 3, 4
@@ -27,9 +27,14 @@ COMMANDS = {
     "user": "cli.user",
     "provider": "cli.provider",
     "account": "cli.account",
+    "contacts": "cli.contacts",
+    "tag": "cli.tag",
+    "settings": "cli.settings",
     "sync": "cli.sync",
     "status": "cli.status",
     "runs": "cli.runs",
+    "why": "cli.why",
+    "undo": "cli.undo",
     "messages": "cli.messages",
     "serve": "cli.serve",
     "worker": "cli.worker",
@@ -81,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.main(args=list(sys.argv[1:] if arguments is None else arguments), prog_name="twinbox")
     except TwinboxError as error:
         fail(error)
-        return RELINK if isinstance(error, NeedsRelink) else FAILURE
+        return RELINK if isinstance(error, NeedsRelink) else USAGE if isinstance(error, BadInput) else FAILURE
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else OK if end.code is None else FAILURE
     return OK

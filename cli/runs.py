@@ -1,15 +1,20 @@
-"""`twinbox runs list|show`: what was run, and what it did."""
+"""`twinbox runs list|show|confirm|discard`: what was run, what it did, and a person's word on what is held."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cli.context import AsJson, InWorkspace, opened
-from cli.output import show_record, show_rows
+from cli.context import AsJson, Here, InWorkspace, opened
+from cli.output import show, show_record, show_rows
+from core.errors import Conflict
+from models.link_queries import held_of_run, run_deeds
 from models.queries import find_run, list_runs
+from sync.contact_channel import confirm_held, discard_held
 from sync.users import find_account
+
+HeldRun = Annotated[str, typer.Argument(help="The run that is held.")]
 
 app = typer.Typer(help="Runs.", no_args_is_help=True)
 
@@ -45,4 +50,58 @@ def show_one(
     """Show one run with its counts and reasons."""
     with opened(workspace) as here, here.app.db.reading() as session:
         record = find_run(session, here.workspace, run)
-    show_record(record, as_json=as_json)
+        deeds = run_deeds(session, here.workspace, record["id"])
+        held = held_of_run(session, here.workspace, record["id"])
+    if as_json:
+        show_record(record | {"deeds": deeds, "held": held}, as_json=True)
+        return
+    show_record(record, as_json=False)
+    if deeds:
+        columns = {"name": "contact", "what": "what", "why": "because it", "fields": "fields"}
+        show_rows([_deed(deed) for deed in deeds], columns, as_json=False, empty="")
+    if held and held["lines"]:
+        columns = {"action": "would", "name": "contact", "why": "because it"}
+        show_rows(held["lines"], columns, as_json=False, empty="")
+
+
+def _deed(deed: dict[str, Any]) -> dict[str, object]:
+    where = "in the CRM" if deed["side"] == "local" else "at the provider"
+    return deed | {"what": f"{deed['action']} {where}", "fields": ", ".join(deed["changes"])}
+
+
+@app.command("confirm")
+def confirm(
+    run: Annotated[str, typer.Argument(help="The run that is held.")],
+    workspace: InWorkspace = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let the next run do what a held run has listed."""
+    with opened(workspace) as here:
+        record = _held_run(here, run)
+        held = confirm_held(here.app, here.workspace, record["account"])
+    text = f"Confirmed: {held['text']}. `twinbox sync start ACCOUNT --channel contacts --wait` does it now."
+    show(held, as_json=as_json, text=text)
+
+
+@app.command("discard")
+def discard(
+    run: Annotated[str, typer.Argument(help="The run that is held.")],
+    workspace: InWorkspace = "",
+    as_json: AsJson = False,
+) -> None:
+    """Do not do what a held run has listed. The channel then waits until it is started by hand."""
+    with opened(workspace) as here:
+        record = _held_run(here, run)
+        held = discard_held(here.app, here.workspace, record["account"])
+    text = "Discarded: nothing was written. Mend the cause, then `twinbox sync start ACCOUNT --channel contacts`."
+    show(held, as_json=as_json, text=text)
+
+
+def _held_run(here: Here, run: str) -> dict[str, Any]:
+    with here.app.db.reading() as session:
+        record = find_run(session, here.workspace, run)
+        if held_of_run(session, here.workspace, record["id"]) is None:
+            raise Conflict(
+                "this run is not what is held now", advice="`twinbox runs list` shows the latest run of each channel."
+            )
+    return record

@@ -1,4 +1,4 @@
-"""`twinbox sync start`: run a channel of an account now and watch it.
+"""`twinbox sync start|plan`: run a channel of an account now and watch it, or see what a run would do.
 The run itself is `sync.run`; without --wait it is left to the workers of `twinbox serve`."""
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.context import AsJson, Here, InWorkspace, opened
-from cli.output import cell, console, safe, show
-from core.errors import SkipRun, TwinboxError
+from cli.output import cell, console, emit_json, safe, show, show_rows
+from cli.settings import named_account
+from core.errors import BadInput, SkipRun, TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
 from models.queries import find_run, list_runs
+from sync.records import plan_contacts
 from sync.run import run_sync
 from sync.scheduler import request_now
 from sync.users import find_account
 
 POLL_SECONDS = 0.1
 OTHERS_POLL_SECONDS = 0.5
-EXIT = {"ok": 0, "partial": 4, "needs_relink": 3}
+EXIT = {"ok": 0, "partial": 4, "held": 4, "needs_relink": 3}
 
 app = typer.Typer(help="Start syncs.", no_args_is_help=True)
 
@@ -53,6 +55,34 @@ def start(
         run = _watched(here, row, channel, quiet=as_json or not sys.stderr.isatty())
     show(run, as_json=as_json, text=summary(row.address, run))
     raise typer.Exit(EXIT.get(str(run["outcome"]), 1))
+
+
+@app.command("plan")
+def plan(
+    account: Annotated[str, typer.Argument(help="Address of the account, or the beginning of its id.")],
+    channel: Annotated[Channel, typer.Option(help="Of what: contacts.")] = Channel.CONTACTS,
+    workspace: InWorkspace = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a sync would do, and write nothing anywhere. Exit code 4: it would be held for a person to confirm."""
+    if channel is not Channel.CONTACTS:
+        raise BadInput(f"{channel.value} has no plan", advice="It is only read; plans are made for contacts.")
+    with opened(workspace) as here:
+        row = named_account(here, account)
+        made = plan_contacts(here.app, row.id)
+    if as_json:
+        emit_json({"account": row.id, "actions": made.lines, "held": made.held})
+    else:
+        rows = [line | {"fields": ", ".join(_fields(line))} for line in made.lines]
+        columns = {"action": "would", "name": "contact", "why": "because it", "fields": "fields"}
+        show_rows(rows, columns, as_json=False, empty=f"{row.address}: both sides are in step, nothing to do.")
+        if made.held:
+            console().print(safe(f"This would be held until somebody confirms it: {made.held}"))
+    raise typer.Exit(4 if made.held else 0)
+
+
+def _fields(line: dict[str, Any]) -> list[str]:
+    return sorted({name for side in line["changes"].values() for name in side})
 
 
 def summary(address: str, run: dict[str, Any]) -> str:

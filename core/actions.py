@@ -38,6 +38,7 @@ class Reason(enum.StrEnum):
     EQUAL = "equal"
     TOO_SOON = "too_soon"
     IN_FLIGHT = "in_flight"
+    UNDONE = "undone"
 
 
 TEXTS = {
@@ -63,6 +64,7 @@ TEXTS = {
     Reason.EQUAL: "is equal on both sides",
     Reason.TOO_SOON: "was written so recently that the provider may still list the old state; looked at again later",
     Reason.IN_FLIGHT: "may have been made by a run that broke off; looked at again before it is made once more",
+    Reason.UNDONE: "a person took back what a run did",
 }
 
 

@@ -7,6 +7,7 @@ TwinboxError
 ├── NeedsRelink      only the user can mend it: link the account again
 ├── Misconfigured    only an administrator can mend it: settings, client secret, certificate, disk
 ├── Refused          the guard would not connect there
+├── BadInput         correct what was asked for; nothing was changed
 ├── NotFound         no such user, account, provider, run or message in this workspace
 ├── Conflict         the name or record is taken, or the thing is in another state
 ├── CursorExpired    start once more from nothing
@@ -55,6 +56,10 @@ class Misconfigured(TwinboxError):
 
 class Refused(TwinboxError):
     """The connection guard would not open a connection to that address."""
+
+
+class BadInput(TwinboxError):
+    """What was asked for cannot be: a value out of range, a record of the wrong kind. Nothing was changed."""
 
 
 class NotFound(TwinboxError):

@@ -177,7 +177,7 @@ class _Pair(Generic[T]):
             if self.theirs is State.GONE or (self.theirs is State.LEFT and self.settled):
                 yield Deselect(self.link, None, gone, Reason.LEFT_BOTH)
             else:
-                deleted = self.mine is State.GONE
+                deleted = self.local is None or self.local.deleted
                 reason = Reason.DELETED_IN_CRM if deleted else Reason.UNTAGGED
                 yield Deselect(self.link, Side.REMOTE, gone, reason)
         elif self.theirs is State.LEFT and not self.settled:

@@ -51,6 +51,7 @@ class Item(Generic[T]):
 
     `selected`: it takes part (has the tag, is in the group). `origin` is our id as stored on the remote record when
     we made it. `extra` is what the adapter needs to write the record again without reading it first: opaque here.
+    `deleted`: it does not take part because it was deleted, in a way that can be taken back.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Item(Generic[T]):
     body: T
     origin: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

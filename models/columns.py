@@ -19,6 +19,9 @@ CONVENTION = {
 }
 
 
+Record = dict[str, Any]  # a row as plain data, for people and programs
+
+
 class Base(DeclarativeBase):
     """Declarative base of every table."""
 

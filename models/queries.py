@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, NotFound
 from models.accounts import AccountRow, UserRow
+from models.columns import Record
 from models.content import CorrespondentRow, LocationRow, MessageRow, ParticipantRow
+from models.link_queries import contact_counts
 from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow
-
-Record = dict[str, Any]
 
 
 def status_overview(session: Session, workspace: str, now: datetime) -> list[Record]:
@@ -29,6 +28,7 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
     ).all()
     counts = _message_counts(session, [account.id for account, _, _ in rows])
     aside = _aside_counts(session, [account.id for account, _, _ in rows])
+    contacts = contact_counts(session, [account.id for account, _, _ in rows])
     return [
         {
             "account": account.id,
@@ -36,7 +36,7 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
             "user": user,
             "provider": account.provider,
             "channel": channel.channel,
-            "state": account.state if channel.granted else "not granted",
+            "state": _state(account, channel),
             "running": channel.lease_until is not None and channel.lease_until > now,
             "run": channel.run_id,
             "auto": channel.auto,
@@ -45,13 +45,28 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
             "last_success_at": channel.last_success_at,
             "next_run_at": channel.next_run_at,
             "failures": channel.failures,
-            "messages": counts.get(account.id, 0),
-            "set_aside": aside.get(account.id, 0),
-            "reason": account.reason,
-            "advice": account.advice,
+            **_amounts(channel, counts.get(account.id, 0), aside.get(account.id, 0), contacts[account.id]),
+            "reason": account.reason or (channel.held["text"] if channel.held else ""),
+            "advice": account.advice or ("`twinbox runs list` names the run that waits." if channel.held else ""),
         }
         for account, channel, user in rows
     ]
+
+
+def _state(account: AccountRow, channel: ChannelRow) -> str:
+    if account.state != "linked":
+        return account.state
+    return "not granted" if not channel.granted else "held" if channel.held else "linked"
+
+
+def _amounts(channel: ChannelRow, messages: int, aside: int, contacts: Record) -> Record:
+    """What is stored of a channel, and what waits for somebody."""
+    if channel.channel == "mail":
+        return {"messages": messages, "contacts": 0, "set_aside": aside, "decisions": 0}
+    if channel.channel == "contacts":
+        stored = {"messages": 0, "contacts": contacts["linked"]}
+        return stored | {"set_aside": contacts["refused"], "decisions": contacts["decisions"]}
+    return {"messages": 0, "contacts": 0, "set_aside": 0, "decisions": 0}
 
 
 def _message_counts(session: Session, accounts: list[str]) -> dict[str, int]:

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from core.contact import Contact, canonical, from_json
 from core.contact_file import MAX_EXTERNAL_ID, checked_id
 from core.errors import Conflict, NotFound
+from models.columns import Record
 from models.contact_queries import contact_record, find_contact
 from models.contacts import ContactRow, TagRow
-from models.queries import Record
 from sync import contact_rows
 from sync.app import App
 from sync.contact_rows import NewContact, insert_contacts, set_deleted

@@ -15,8 +15,8 @@ from core.contact_csv import read_csv, write_csv
 from core.contact_file import MAX_BYTES, FileRecord, decode_file, decode_text
 from core.errors import ItemRejected
 from core.vcard import read_vcards, write_vcard
+from models.columns import Record
 from models.contact_queries import contact_records, iterate_contacts
-from models.queries import Record
 from sync.mime_charsets import decode_bytes
 
 

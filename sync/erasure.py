@@ -43,7 +43,7 @@ def erase_mail(app: App, account_id: str) -> int:
     erased = 0
     while True:
         with app.db.transaction() as session:
-            _overwrite_freed(session)
+            overwrite_freed(session)
             query = select(MessageRow.id).where(MessageRow.account_id == account_id).limit(BATCH)
             ids = list(session.scalars(query))
             erase_messages(session, ids)
@@ -81,7 +81,7 @@ def packs_of(session: Session, ids: Sequence[int]) -> set[int]:
 
 def scrub_packs(session: Session, pack_ids: Iterable[int]) -> None:
     """Overwrite with zeros whatever no message claims any more; a pack without claims is deleted."""
-    _overwrite_freed(session)
+    overwrite_freed(session)
     for pack_id in pack_ids:
         claims = _claims(session, pack_id)
         if not claims:
@@ -106,14 +106,14 @@ def _claims(session: Session, pack_id: int) -> list[tuple[int, int]]:
 def _erase_packs(app: App, account_id: str) -> None:
     while True:
         with app.db.transaction() as session:
-            _overwrite_freed(session)
+            overwrite_freed(session)
             ids = list(session.scalars(select(PackRow.id).where(PackRow.account_id == account_id).limit(50)))
             session.execute(delete(PackRow).where(PackRow.id.in_(ids)))
         if len(ids) < 50:
             return
 
 
-def _overwrite_freed(session: Session) -> None:
+def overwrite_freed(session: Session) -> None:
     """SQLite: zero freed pages too, which the faster setting of everyday work leaves as they were."""
     connection = session.connection()
     if connection.dialect.name == "sqlite":

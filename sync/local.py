@@ -28,7 +28,7 @@ from sync.contact_rows import (
     set_deleted,
 )
 
-Columns = Select[str, int, datetime, dict[str, Any], bool]
+Columns = Select[str, int, datetime, dict[str, Any], bool, bool]
 
 
 class LocalContacts:
@@ -117,14 +117,19 @@ class LocalContacts:
 
     def _query(self) -> Columns:
         return select(
-            ContactRow.id, ContactRow.version, ContactRow.modified_at, ContactRow.body, self._selected()
+            ContactRow.id,
+            ContactRow.version,
+            ContactRow.modified_at,
+            ContactRow.body,
+            self._selected(),
+            ContactRow.deleted_at.is_not(None),
         ).where(ContactRow.workspace_id == self._workspace)
 
     def _items(self, query: Columns) -> dict[str, Item[Contact]]:
         load = self._policy.load
         return {
-            one: Item(one, Stamp(str(version), modified_at), bool(selected), load(body), one)
-            for one, version, modified_at, body, selected in self._session.execute(query)
+            one: Item(one, Stamp(str(version), modified_at), bool(selected), load(body), one, deleted=bool(deleted))
+            for one, version, modified_at, body, selected, deleted in self._session.execute(query)
         }
 
     # -- writing

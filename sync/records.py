@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.actions import Decide
@@ -18,7 +19,7 @@ from core.policy import contact_policy
 from core.replica import Scope, Side
 from core.types import Channel
 from models.accounts import AccountRow
-from models.links import DecisionRow, LinkRow, RemoteKeyRow, SentRow, SetAsideRow
+from models.links import DecisionRow, SetAsideRow
 from models.syncing import ChannelRow
 from sync.app import App
 from sync.channel_tag import own_tag
@@ -47,6 +48,28 @@ def run_records(run: RecordRun) -> None:
     _make_group(run, plan)
     apply(run, plan)
     _finish(run, plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would do, a line per action, and why it would be held, "" if it would not."""
+
+    lines: list[dict[str, Any]]
+    held: str = ""
+
+
+def plan_contacts(app: App, account_id: str) -> Preview:
+    """What a run would do now; writes nothing on either side. Raises as `opened_run` and the replica do."""
+    with opened_run(app, account_id) as run:
+        try:
+            plan = make_plan(run)
+        except Held as error:
+            return Preview([], str(error))
+        try:
+            guard(plan.actions, plan.active, run.policy, run.approved)
+        except Held as error:
+            return Preview(preview(plan), str(error))
+        return Preview(preview(plan))
 
 
 @contextmanager
@@ -148,9 +171,3 @@ def any_refused(session: Session, account_id: str) -> bool:
     """Whether a record of the channel was refused and is set aside."""
     query = select(SetAsideRow.record_id).where(SetAsideRow.account_id == account_id, SetAsideRow.attempts > 0)
     return session.scalar(query.limit(1)) is not None
-
-
-def forget_links(session: Session, account_id: str, channel: str) -> None:
-    """Delete the pairs of an account and all that hangs on them; the records of both sides stay."""
-    for table in (LinkRow, SentRow, SetAsideRow, DecisionRow, RemoteKeyRow):
-        session.execute(delete(table).where(table.account_id == account_id, table.channel == channel))

@@ -19,6 +19,7 @@ from sync.access import ACCESS_TOKEN, REFRESH_TOKEN, Wait
 from sync.account_rows import LINKED, NEEDS_RELINK, PAUSED, REMOVED, REMOVING, own_account
 from sync.app import App
 from sync.erasure import delete_locations, erase_mail, purge_file
+from sync.record_erasure import erase_records, forget_pairs
 from sync.registry import find_provider
 from sync.vault import erase_secrets, read_secret
 
@@ -40,12 +41,14 @@ class Receipt:
     grant_problem: str
     secrets_erased: int
     mailboxes_forgotten: int
+    contacts_unlinked: int
     messages_erased: int
+    contacts_erased: int
     finished_at: datetime
 
 
 def remove(app: App, workspace: str, account_id: str, *, erase: bool = False, wait: Wait = time.sleep) -> Receipt:
-    """Remove an account; with `erase` also its mail, else stored mail stays readable.
+    """Remove an account; with `erase` also its mail and the contacts that came only from it, else both stay.
 
     What stays in both cases is a tombstone: the account's id, user, provider and dates, so that a repeated call
     is answered; address, login, subject and run history go. Without `erase` messages hang on that tombstone.
@@ -58,11 +61,15 @@ def remove(app: App, workspace: str, account_id: str, *, erase: bool = False, wa
     with app.db.transaction() as session:
         secrets = erase_secrets(session, account_id)
     mailboxes = _forget_cursors(app, account_id)
+    pairs = forget_pairs(app, account_id)
     messages = erase_mail(app, account_id) if mode == ERASE else 0
+    contacts = erase_records(app, account_id) if mode == ERASE else 0
     with app.db.transaction() as session:
         _bury(session, account_id)
     purge_file(app)
-    return Receipt(account_id, mode, grant, problem, secrets, mailboxes, messages, app.clock())
+    return Receipt(
+        account_id, mode, grant, problem, secrets, mailboxes, pairs, messages, contacts, finished_at=app.clock()
+    )
 
 
 def unfinished_removals(app: App) -> list[tuple[str, str]]:

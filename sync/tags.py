@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from core.errors import Conflict, NotFound
 from core.types import Channel
 from models.accounts import AccountRow, WorkspaceRow
+from models.columns import Record
 from models.contact_queries import list_tags
 from models.contacts import ContactRow, ContactTagRow, TagRow
 from models.db import affected, parts
-from models.queries import Record
 from models.syncing import ChannelRow
 from sync.app import App
 from sync.contact_rows import add_tag, remove_tag

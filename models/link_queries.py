@@ -1,0 +1,135 @@
+"""What people and the API are shown of two-sided synchronisation: what a run did, where a record stands and why.
+Every query is scoped by workspace; changing anything is left to `sync`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.actions import TEXTS, Reason
+from models.accounts import AccountRow
+from models.columns import Record
+from models.contacts import ContactRow, ContactTagRow, TagRow
+from models.links import DecisionRow, HistoryRow, LinkRow, SentRow, SetAsideRow
+from models.syncing import ChannelRow
+
+CONTACTS = "contacts"
+
+
+def run_deeds(session: Session, workspace: str, run_id: str, *, limit: int = 1_000) -> list[Record]:
+    """What a run did, in order."""
+    query = select(HistoryRow).where(HistoryRow.workspace_id == workspace, HistoryRow.run_id == run_id)
+    return [deed_record(row) for row in session.scalars(query.order_by(HistoryRow.id).limit(limit))]
+
+
+def contact_history(session: Session, workspace: str, contact_id: str, *, limit: int = 20) -> list[Record]:
+    """What was done to a contact and to its counterparts, newest first."""
+    query = select(HistoryRow).where(HistoryRow.workspace_id == workspace, HistoryRow.local_id == contact_id)
+    return [deed_record(row) for row in session.scalars(query.order_by(HistoryRow.id.desc()).limit(limit))]
+
+
+def deed_record(row: HistoryRow) -> Record:
+    """One deed as plain data; `side` is where it was done."""
+    return {
+        "id": str(row.id),
+        "run": row.run_id,
+        "account": row.account_id,
+        "at": row.at,
+        "side": row.side,
+        "action": row.action,
+        "contact": row.local_id,
+        "remote": row.remote_id,
+        "name": row.label,
+        "reason": row.reason,
+        "why": TEXTS[Reason(row.reason)],
+        "changes": row.changes,
+        "lost": row.lost,
+        "undone_at": row.undone_at,
+    }
+
+
+def contact_counts(session: Session, accounts: list[str]) -> dict[str, Record]:
+    """Per account: pairs that take part, decisions to be taken, records set aside."""
+    found: dict[str, Record] = {one: {"linked": 0, "decisions": 0, "refused": 0} for one in accounts}
+    for name, table, condition in (
+        ("linked", LinkRow, LinkRow.active.is_(True)),
+        ("decisions", DecisionRow, DecisionRow.choice.is_(None)),
+        ("refused", SetAsideRow, SetAsideRow.attempts > 0),
+    ):
+        query = select(table.account_id, func.count()).where(
+            table.account_id.in_(accounts), table.channel == CONTACTS, condition
+        )
+        for account, count in session.execute(query.group_by(table.account_id)):
+            found[account][name] = count
+    return found
+
+
+def explain_contact(session: Session, contact: ContactRow, *, account: str = "") -> list[Record]:
+    """Per account of the workspace with a contacts channel: whether a contact is in step with it, and why (not)."""
+    query = (
+        select(AccountRow, ChannelRow)
+        .join(ChannelRow, ChannelRow.account_id == AccountRow.id)
+        .where(AccountRow.workspace_id == contact.workspace_id, ChannelRow.channel == CONTACTS)
+        .where(AccountRow.state != "removed")
+        .order_by(AccountRow.address, AccountRow.id)
+    )
+    if account:
+        query = query.where(AccountRow.id == account)
+    return [_explained(session, contact, one, channel) for one, channel in session.execute(query)]
+
+
+def _explained(session: Session, contact: ContactRow, account: AccountRow, channel: ChannelRow) -> Record:
+    link = session.get(LinkRow, (account.id, CONTACTS, contact.id))
+    state, why = _standing(session, contact, channel, link)
+    last = session.scalar(
+        select(HistoryRow)
+        .where(HistoryRow.local_id == contact.id, HistoryRow.account_id == account.id)
+        .order_by(HistoryRow.id.desc())
+        .limit(1)
+    )
+    return {
+        "account": account.id,
+        "address": account.address,
+        "state": state,
+        "why": why,
+        "remote": link.remote_id if link else "",
+        "last_run_at": last.at if last else None,
+        "last_change": deed_record(last) if last else None,
+    }
+
+
+def _standing(session: Session, contact: ContactRow, channel: ChannelRow, link: LinkRow | None) -> tuple[str, str]:
+    """In a word, and in a sentence."""
+    account = channel.account_id
+    aside = session.get(SetAsideRow, (account, CONTACTS, "local", contact.id))
+    decision = session.get(DecisionRow, (account, CONTACTS, "local", contact.id))
+    tag = session.get(TagRow, channel.settings.get("tag", ""))
+    tagged = tag is not None and session.get(ContactTagRow, (tag.id, contact.id)) is not None
+    if aside is not None and aside.attempts:
+        return "set aside", f"The provider refused it: {aside.reason}. Tried again {_when(aside.next_try_at)}."
+    if decision is not None:
+        return "needs a decision", "It may be one of several records at the provider: `twinbox contacts decisions`."
+    if contact.deleted_at is not None:
+        return "left out", f"It was deleted in the CRM on {_when(contact.deleted_at)}."
+    if not tagged:
+        return "left out", f"It does not have the tag {tag.name!r}." if tag else "The channel has no tag yet."
+    if session.get(SentRow, (account, CONTACTS, contact.id)) is not None:
+        return "on its way", "A run broke off while writing it; the next one looks what became of it."
+    if link is None or not link.active:
+        return "due", "It has the tag; the next run takes it to the provider."
+    if link.local_version != str(contact.version):
+        return "due", "It was changed in the CRM; the next run takes that to the provider."
+    return "in step", f"It has the tag {tag.name!r} and is in the group at the provider." if tag else ""
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def held_of_run(session: Session, workspace: str, run_id: str) -> dict[str, Any] | None:
+    """What a run was held for, while it is."""
+    query = select(ChannelRow.held).where(ChannelRow.workspace_id == workspace, ChannelRow.held.is_not(None))
+    return next((held for held in session.scalars(query) if held and held["run"] == run_id), None)
