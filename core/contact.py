@@ -139,9 +139,11 @@ def _items(items: Iterable[I], key: Callable[[I], str]) -> tuple[I, ...]:
     for item in sorted(items, key=lambda item: not getattr(item, "primary", False)):
         if name := key(item):
             found.setdefault(name, item)
-    ordered = sorted(found.items(), key=lambda pair: (not getattr(pair[1], "primary", False), pair[0]))
-    chosen = [item for _, item in ordered][:MAX_ITEMS]
-    return tuple(_with_primary(item, index == 0) for index, item in enumerate(chosen))
+    by_key = sorted(found)
+    # Of several that claim to be the primary one, one is: a second pass must not see another order.
+    first = min(by_key, key=lambda name: (not getattr(found[name], "primary", False), name), default="")
+    ordered = [first, *(name for name in by_key if name != first)][:MAX_ITEMS]
+    return tuple(_with_primary(found[name], name == first) for name in ordered if name)
 
 
 def _with_primary(item: I, primary: bool) -> I:

@@ -15,6 +15,7 @@ from core.contact_file import MAX_RECORDS, FileContact, FileFault, FileRecord, c
 from core.csv_columns import LABELS, LISTS, Column, columns_of
 
 SEPARATORS = ",;\t"
+MAX_COLUMNS = 2_000
 
 _SEVERAL = " ::: "  # how Google puts several values with one label into one cell
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?\r?\n')
@@ -68,7 +69,7 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str] | str]]:
 def _header(text: str, separator: str) -> list[str]:
     for _, row in _rows(text, separator):
         if isinstance(row, list) and any(cell.strip() for cell in row):
-            return row
+            return row[:MAX_COLUMNS]
         if not isinstance(row, list):
             break
     return []

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
-from core.contact import MAX_TEXT, Birthday, Contact, Entry, PostalAddress, canonical
+from core.contact import MAX_ITEMS, MAX_TEXT, Birthday, Contact, Entry, PostalAddress, canonical
 from core.contact_file import Decode, FileContact, FileFault, FileRecord, checked_id, decode_text
 from core.vcard_labels import PHONES, PLACES, Words, label_of_name, label_of_types, name_of_label
 from core.vcard_lines import Card, Property, escape, fold, read_cards, split, unescape
@@ -44,7 +45,7 @@ def _read(card: Card) -> FileRecord:
     contact = canonical(
         Contact(
             **_names(found),
-            nicknames=tuple(_listed(found.get("NICKNAME", ()))),
+            nicknames=tuple(islice(_listed(found.get("NICKNAME", ())), MAX_ITEMS)),
             emails=_entries(found.get("EMAIL", ()), PLACES, labels, "mailto:"),
             phones=_entries(found.get("TEL", ()), PHONES, labels, "tel:"),
             urls=_entries(found.get("URL", ()), PLACES, labels, ""),

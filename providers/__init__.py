@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from core.contact import Contact
+from core.errors import Misconfigured
+from core.ports import Access, Clock, RemoteReplica
 from core.provider import OAuthEndpoints, ProviderSpec
+from core.replica import Scope
 from providers.presets import build_spec, parse_document, read_oauth
 
-__all__ = ["all_providers", "find_by_domain", "merge_spec", "oauth_providers", "read_presets"]
+if TYPE_CHECKING:
+    from providers.protocols.connect import Guard
+
+__all__ = ["all_providers", "find_by_domain", "merge_spec", "oauth_providers", "open_contacts", "read_presets"]
 
 _PRESETS = "presets.toml"
 
@@ -34,6 +41,34 @@ def oauth_providers(roots: Mapping[str, str] | None = None) -> Mapping[str, OAut
     `OAUTH` maps a name to a function of a root address ("" for the real service).
     """
     return _registry(tuple(sorted((roots or {}).items())))[1]
+
+
+def open_contacts(
+    spec: ProviderSpec,
+    guard: Guard,
+    access: Access,
+    *,
+    scope: Scope,
+    now: Clock,
+    wait: Callable[[float], None],
+    roots: Mapping[str, str] | None = None,
+) -> RemoteReplica[Contact]:
+    """The contacts of one account, from the sub-folder that exports `CONTACTS` for the service it signs in to.
+
+    `CONTACTS` maps the name of an OAuth provider to a function of guard, access, root address ("" for the real
+    service), scope, clock and pause. `scope` is the group that selects; without an id it is looked up by name.
+    Touches no network yet. Raises Misconfigured for a service whose contacts are not supported.
+    """
+    for folder in _folders():
+        opener = getattr(folder, "CONTACTS", {}).get(spec.oauth_provider)
+        if opener is not None and access.uses_token:
+            root = (roots or {}).get(spec.oauth_provider, "")
+            found: RemoteReplica[Contact] = opener(guard, access, root=root, scope=scope, now=now, wait=wait)
+            return found
+    raise Misconfigured(
+        f"contacts of {spec.title} are not supported",
+        advice="Link a Google account by its own sign-in page; accounts with a password have mail only.",
+    )
 
 
 @lru_cache(maxsize=8)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.contact_settings import ContactSettings
-from core.errors import Held, Misconfigured
-from core.types import Channel
+from core.errors import Held, Misconfigured, NotFound
 from models.accounts import AccountRow
 from models.contacts import TagRow
-from models.syncing import ChannelRow
 from sync.app import App
-from sync.ids import new_id
+from sync.tags import PERSONAL, find_tag, make_tag
 
 _CHOOSE = "Choose a personal tag of the account's owner: `twinbox settings contacts ACCOUNT --tag NAME`."
 
@@ -28,10 +25,12 @@ def own_tag(app: App, account: AccountRow, settings: ContactSettings, *, make: b
         if settings.tag:
             check_tag(session, account, settings.tag)
             return settings.tag
-        found = _named(session, account, settings.group)
-    if found or not make:
-        return found or ""
-    return _make(app, account, settings)
+        try:
+            return str(find_tag(session, account.workspace_id, settings.group, owner=account.user_id)["id"])
+        except NotFound:
+            pass
+    # The run that makes it writes it down with the group; one that dies before finds it by its name.
+    return str(make_tag(app, account.workspace_id, settings.group, owner=account.user_id)["id"]) if make else ""
 
 
 def check_tag(session: Session, account: AccountRow, tag_id: str) -> TagRow:
@@ -41,34 +40,6 @@ def check_tag(session: Session, account: AccountRow, tag_id: str) -> TagRow:
         raise Held(
             "the tag of this channel was deleted in the CRM", kind="tag_gone", advice=f"Nobody was untagged. {_CHOOSE}"
         )
-    if row.kind != "personal" or row.owner_id != account.user_id:
+    if row.kind != PERSONAL or row.owner_id != account.user_id:
         raise Misconfigured(f"the tag {row.name!r} is no personal tag of the account's owner", advice=_CHOOSE)
     return row
-
-
-def _named(session: Session, account: AccountRow, name: str) -> str | None:
-    query = select(TagRow.id).where(
-        TagRow.workspace_id == account.workspace_id,
-        TagRow.kind == "personal",
-        TagRow.owner_id == account.user_id,
-        TagRow.name == name,
-    )
-    return session.scalar(query.limit(1))
-
-
-def _make(app: App, account: AccountRow, settings: ContactSettings) -> str:
-    tag_id = new_id()
-    with app.db.transaction() as session:
-        session.add(
-            TagRow(
-                id=tag_id,
-                workspace_id=account.workspace_id,
-                name=settings.group,
-                kind="personal",
-                owner_id=account.user_id,
-                created_at=app.clock(),
-            )
-        )
-        row = session.get_one(ChannelRow, (account.id, Channel.CONTACTS.value))
-        row.settings = {**row.settings, "tag": tag_id}
-    return tag_id

@@ -15,7 +15,6 @@ from core.actions import Decide
 from core.contact_settings import ContactSettings
 from core.errors import Held, NotFound
 from core.plan import guard
-from core.policy import contact_policy
 from core.replica import Scope, Side
 from core.types import Channel
 from models.accounts import AccountRow
@@ -24,7 +23,7 @@ from models.syncing import ChannelRow
 from sync.app import App
 from sync.channel_tag import own_tag
 from sync.lease import Lease
-from sync.phones import phone_normaliser
+from sync.phones import contact_rules
 from sync.record_apply import apply
 from sync.record_plan import Plan, make_plan
 from sync.record_preview import preview
@@ -95,7 +94,7 @@ def opened_run(
             account_id,
             account.workspace_id,
             replica,
-            contact_policy(phone_normaliser(app.settings.phone_region)),
+            contact_rules(app.settings.phone_region),
             ContactSettings(tag, settings.group, settings.group_id),
             cursor,
             frozenset(held.get("keys", ()) if held.get("approved") else ()),

@@ -16,7 +16,7 @@ from core.actions import Reason
 from core.contact import Contact, from_json, to_json
 from core.contact_settings import ContactSettings
 from core.errors import Conflict, NotFound
-from core.policy import Policy, contact_policy
+from core.policy import Policy
 from models.bulk import insert_rows
 from models.contacts import ContactRow, ContactTagRow
 from models.links import HistoryRow
@@ -24,7 +24,7 @@ from models.syncing import ChannelRow, RunRow
 from sync.app import App
 from sync.contact_rows import Rewrite, add_tag, remove_tag, rewrite_contacts, set_deleted
 from sync.ids import new_id, next_message_ids
-from sync.phones import phone_normaliser
+from sync.phones import contact_rules
 
 LATER = "it was changed again later"
 
@@ -108,7 +108,7 @@ class _Undo:
             raise Conflict("the account of this run was removed", advice="Edit the contacts instead.")
         self._channel = channel
         self._tag = ContactSettings.read(channel.settings).tag
-        self._policy: Policy[Contact] = contact_policy(phone_normaliser(app.settings.phone_region))
+        self._policy: Policy[Contact] = contact_rules(app.settings.phone_region)
         self._now: datetime = app.clock()
         self._rows: list[dict[str, Any]] = []
         self.done = Undone(new_id(), run.account_id)

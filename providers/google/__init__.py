@@ -1,13 +1,21 @@
-"""Google as data: OAuth 2.0 addresses and the scopes each channel needs.
+"""Google as data: OAuth 2.0 addresses and the scopes each channel needs; and the way to its contacts.
 Its mail hosts are rows of presets.toml; the OAuth flow itself is `providers.protocols.oauth2`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from core.contact import Contact
 from core.errors import Misconfigured
+from core.ports import Access, Clock, RemoteReplica
 from core.provider import OAuthEndpoints
+from core.replica import Scope
 from core.types import Channel
+
+if TYPE_CHECKING:
+    from providers.protocols.connect import Guard
 
 # developers.google.com/identity/protocols/oauth2/scopes. Mail is a restricted scope, the others are sensitive.
 IDENTITY_SCOPES = ("openid", "email")
@@ -44,6 +52,19 @@ def google_endpoints(base_url: str = "") -> OAuthEndpoints:
     )
 
 
+def open_google_contacts(
+    guard: Guard, access: Access, *, root: str, scope: Scope, now: Clock, wait: Callable[[float], None]
+) -> RemoteReplica[Contact]:
+    """The contacts of one account. Touches no network yet. Raises Misconfigured when `root` is not a web address."""
+    # Here and not above: Google's library takes a quarter of a second and 26 MB, which most commands do not need.
+    from providers.google.client import open_client
+    from providers.google.contacts import GoogleContacts
+
+    if root:
+        _check_root(root)
+    return GoogleContacts(open_client(guard, access, root=root, now=now), scope, wait=wait)
+
+
 def _check_root(root: str) -> None:
     try:
         parts = urlsplit(root)
@@ -59,3 +80,4 @@ def _check_root(root: str) -> None:
 
 PROVIDERS = ()
 OAUTH = {"google": google_endpoints}
+CONTACTS = {"google": open_google_contacts}

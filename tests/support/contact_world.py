@@ -130,12 +130,14 @@ class ContactWorld:
             )
 
     def crm_tag(self, *ids: str) -> None:
+        tag = self.tag_now()
         with self.app.db.transaction() as session:
-            add_tag(session, self.tag_now(), ids)
+            add_tag(session, tag, ids)
 
     def crm_untag(self, *ids: str) -> None:
+        tag = self.tag_now()
         with self.app.db.transaction() as session:
-            remove_tag(session, self.tag_now(), ids)
+            remove_tag(session, tag, ids)
 
     def tag_now(self) -> str:
         with self.app.db.reading() as session:
@@ -165,8 +167,9 @@ class ContactWorld:
 
     def tagged(self) -> dict[str, Contact]:
         """The contacts with the channel's tag, by id."""
+        tag = self.tag_now()
         with self.app.db.reading() as session:
-            query = select(ContactTagRow.contact_id).where(ContactTagRow.tag_id == self.tag_now())
+            query = select(ContactTagRow.contact_id).where(ContactTagRow.tag_id == tag)
             ids = set(session.scalars(query))
         return {one: body for one, body in self.contacts().items() if one in ids}
 

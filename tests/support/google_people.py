@@ -85,6 +85,16 @@ class PeopleWorld:
         yield calls
         calls.update(self.api.calls - before)
 
+    def fail_after_a_page(self, *, status: int) -> None:
+        """After the first page of a listing Google fails; `faults.clear` ends that."""
+        pages = iter(range(1_000))
+
+        def fail(operation: str, _user: str) -> None:
+            if operation == "connections.list" and next(pages) == 0:
+                self.faults.next(LIST, times=None, status=status, json={"error": {"code": status}})
+
+        self.knobs.on_call = fail
+
     def _token(self) -> str:
         # Google's tokens last an hour, the stories of tests go on for weeks; renewal has tests of its own.
         return access_token(self.store, ANN)

@@ -3,20 +3,27 @@ that lag behind, cursors that expire, a group, and a person's hand that meddles.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from core.contact import Contact, canonical
 from core.errors import CursorExpired, ItemRejected, RecordGone, VersionConflict
 from core.replica import Delta, Done, Failed, Item, Scope, Stamp, Write
 
 Hook = Callable[[str, str], None]
+Watch = Callable[[str, Sequence[Write[Contact]]], None]
 
 
 def _nothing(_what: str, _when: str) -> None:
+    return
+
+
+def _unseen(_what: str, _writes: Sequence[Write[Contact]]) -> None:
     return
 
 
@@ -45,15 +52,20 @@ class _Seen:
 class Book:
     """The address book itself, and what a person does to it. Outlives the connections (`MemoryReplica`).
 
-    `lag` is how long listings and reads show the old state. `hook` is called `before` and `after` each call of the
-    service with its name; what it raises breaks the call. `refuse` names bodies the provider does not take.
+    `lag` is how long listings and reads show the old state; `get_lag`, if set, is that of reads alone. `hook` is called
+    `before` and `after` each call of the service with its name; what it raises breaks the call. `watch` sees what is to
+    be written before it is. `refuse` names bodies the provider does not take. `moves_touch`: who is put into a group or
+    taken out of it gets a new version and time.
     """
 
     clock: Callable[[], datetime]
     ahead: timedelta = timedelta(0)
     lag: timedelta = timedelta(0)
+    get_lag: timedelta | None = None
     batch: int = 200
+    moves_touch: bool = False
     hook: Hook = _nothing
+    watch: Watch = _unseen
     refuse: Callable[[Contact], bool] = lambda _body: False
     cards: dict[str, Card] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
@@ -96,12 +108,15 @@ class Book:
     def join(self, one: str, group: str) -> None:
         """The person puts a contact into a group."""
         self.cards[one].groups.add(group)
-        self.note(one)
+        self._moved(one)
 
     def leave(self, one: str, group: str) -> None:
         """The person takes a contact out of a group."""
         self.cards[one].groups.discard(group)
-        self.note(one)
+        self._moved(one)
+
+    def _moved(self, one: str) -> None:
+        (self.touch if self.moves_touch else self.note)(one)
 
     def merge(self, gone: str, survivor: str) -> None:
         """The person merges two contacts into one."""
@@ -143,19 +158,36 @@ class Book:
 
     # -- what is seen of it
 
-    def visible(self) -> int:
-        """How much of the log listings show by now."""
-        limit = self.now - self.lag
+    def visible(self, lag: timedelta | None = None) -> int:
+        """How much of the log is shown by now; listings show it with `self.lag`."""
+        limit = self.now - (self.lag if lag is None else lag)
         return sum(1 for _, seen in self.log if seen.at <= limit)
 
-    def as_seen(self) -> dict[str, Card]:
-        """The cards as reads and listings show them by now."""
+    def as_seen(self, lag: timedelta | None = None) -> dict[str, Card]:
+        """The cards as they are shown by now."""
         found: dict[str, Card] = {}
-        for one, seen in self.log[: self.visible()]:
+        for one, seen in self.log[: self.visible(lag)]:
             found.pop(one, None)
             if seen.card is not None:
                 found[one] = seen.card
         return found
+
+    # -- to go on from the same state again
+
+    def freeze(self) -> tuple[Any, ...]:
+        """The present state of the book."""
+        return copy.deepcopy((self.cards, self.groups, self.log, self.oldest_cursor, self._numbers))
+
+    def thaw(self, frozen: tuple[Any, ...]) -> None:
+        """Take on a state that `freeze` gave."""
+        self.cards, self.groups, self.log, self.oldest_cursor, self._numbers = copy.deepcopy(frozen)
+
+
+def _last(joined: Mapping[str, str], one: str) -> str:
+    """Where a contact ended that was merged, and perhaps merged again."""
+    while one in joined:
+        one = joined[one]
+    return one
 
 
 class MemoryReplica:
@@ -196,7 +228,8 @@ class MemoryReplica:
         since = {one: seen for one, seen in book.log[int(cursor or 0) : upto] if one}
         touched = {one: card for one, card in shown.items() if cursor is None or one in since}
         gone = frozenset() if cursor is None else frozenset(since) - shown.keys()
-        renamed = {} if cursor is None else {seen.before: one for one, seen in since.items() if seen.before}
+        joined = {seen.before: one for one, seen in book.log[int(cursor or 0) : upto] if seen.before}
+        renamed = {} if cursor is None else {one: _last(joined, one) for one in joined if _last(joined, one) in shown}
         scope = Scope(self._scope_id, book.groups[self._scope_id]) if self._scope_id in book.groups else None
         items = {one: self._item(card) for one, card in touched.items()}
         delta = Delta(items, gone, renamed, cursor is None, str(upto), scope)
@@ -207,7 +240,7 @@ class MemoryReplica:
         """These contacts."""
         self._call("get", "before")
         self.book.calls["get"] += 1
-        shown = self.book.as_seen()
+        shown = self.book.as_seen(self.book.get_lag)
         items = {one: self._item(shown[one]) for one in ids if one in shown}
         self._call("get", "after")
         return Delta(items, frozenset(ids) - items.keys())
@@ -238,6 +271,7 @@ class MemoryReplica:
     def _together(
         self, name: str, call: Callable[[Write[Contact]], Done[Contact] | Failed], writes: Sequence[Write[Contact]]
     ) -> list[Done[Contact] | Failed]:
+        self.book.watch(name, writes)
         self._call(name, "before")
         self.book.calls[name] += 1
         outcomes = [call(one) for one in writes]

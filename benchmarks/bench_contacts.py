@@ -1,0 +1,169 @@
+"""Calls of a contacts run against the least that Google's limits allow, and what planning costs: one table.
+Run as `python -m benchmarks.bench_contacts`; real runs, the real client library, Google's double in this process."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from core.contact import Contact, Entry
+from core.plan import Facts, diff
+from core.replica import Delta, Item, Link, Stamp
+from sync.contact_rows import NewContact, add_tag, insert_contacts
+from tests.support.app_factory import START
+from tests.support.contact_world import POLICY, person
+from tests.support.google_world import GoogleWorld, google_world
+
+PAGE, BATCH = 1_000, 200
+ALLOWED = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured case. `least` is the least number of calls, `goal` what may be used at most."""
+
+    case: str
+    calls: int
+    least: int
+    goal: float
+    wall: float
+    cpu: float
+
+    @property
+    def met(self) -> bool:
+        return self.calls <= self.goal
+
+
+def main() -> int:
+    """Status 1 if a goal is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_contacts", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=25_000)
+    parser.add_argument("--changed", type=int, default=1_000)
+    options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    with tempfile.TemporaryDirectory(prefix="twinbox-bench-") as folder:
+        rows = [*_pulling(Path(folder, "pull"), options.contacts, options.changed)]
+        rows += _pushing(Path(folder, "push"), options.contacts, options.changed)
+    planning, memory = _planning(options.contacts)
+    _show(rows, planning, memory, options.contacts)
+    good = all(row.met for row in rows) and planning < 1 and memory < 150
+    return 0 if good else 1
+
+
+def _pulling(folder: Path, contacts: int, changed: int) -> list[Row]:
+    """Everybody is in the label at Google already."""
+    with google_world(folder) as world:
+        label = world.people.book.add_label("Twinbox")
+        names = [world.people.book.add(_fields(number), [label]) for number in range(contacts)]
+        pages = math.ceil(contacts / PAGE)
+        rows = [_run(world, f"first sync: {contacts:,} come from Google", pages + 1)]
+        world.pass_time()
+        rows.append(_run(world, "nothing changed", 2, exact=True))
+        for name in names[:changed]:
+            world.people.book.edit(name, {"biographies": [{"value": "changed by hand"}]})
+        rows.append(_run(world, f"{changed:,} changed at Google", 1 + math.ceil(changed / PAGE)))
+        return rows
+
+
+def _pushing(folder: Path, contacts: int, changed: int) -> list[Row]:
+    """Everybody has the tag in the CRM already."""
+    with google_world(folder) as world:
+        tag = world.tag
+        with world.app.db.transaction() as session:
+            fresh = [NewContact(_contact(number), START) for number in range(contacts)]
+            ids = insert_contacts(session, world.who.workspace_id, POLICY, fresh, START)
+            add_tag(session, tag, ids)
+        rows = [_run(world, f"first sync: {contacts:,} go to Google", math.ceil(contacts / BATCH) + 3)]
+        world.pass_time()
+        for one in ids[:changed]:
+            world.crm_edit(one, notes="changed in the CRM")
+        # What we made shows once more in the listing after it was made.
+        listing = math.ceil(contacts / PAGE) + 1
+        rows.append(_run(world, f"{changed:,} changed in the CRM", math.ceil(changed / BATCH) + listing))
+        return rows
+
+
+def _run(world: GoogleWorld, case: str, least: int, *, exact: bool = False) -> Row:
+    began, used = time.perf_counter(), time.process_time()
+    with world.people.counted() as calls:
+        report = world.run()
+    assert report.outcome == "ok", report
+    wall, cpu = time.perf_counter() - began, time.process_time() - used
+    return Row(case, _total(calls), least, least if exact else least * ALLOWED, wall, cpu)
+
+
+def _total(calls: Counter[str]) -> int:
+    return sum(calls.values())
+
+
+def _planning(contacts: int) -> tuple[float, float]:
+    """CPU seconds of planning and merging linked contacts of which nothing changed, and MB on top of the records."""
+    base = {f"l{number}": _contact(number) for number in range(contacts)}
+    local = {one: Item(one, Stamp("1", START), True, body) for one, body in base.items()}
+    remote = {f"r{one}": Item(f"r{one}", Stamp("e2", START), True, body) for one, body in base.items()}
+    links = [Link(one, f"r{one}", Stamp("1", START), Stamp("e1", START), body, True) for one, body in base.items()]
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    used = time.process_time()
+    plan = list(
+        diff(links, Delta(local), Delta(remote, complete=True), Facts(POLICY, START))
+    )  # every etag is new: each pair is compared and merged, none is written
+    cpu = time.process_time() - used
+    assert len(plan) == contacts
+    return cpu, max(0, psutil.Process().memory_info().rss - before) / 1e6
+
+
+def _contact(number: int) -> Contact:
+    return person(
+        f"Given{number}",
+        f"Family{number % 977}",
+        email=f"person{number}@example.com",
+        phone=f"+4930{number:07}",
+        organization=f"Company {number % 311}",
+        title="Buyer",
+        urls=(Entry(f"https://example.com/{number}", "work"),),
+    )
+
+
+def _fields(number: int) -> dict[str, object]:
+    return {
+        "names": [{"givenName": f"Given{number}", "familyName": f"Family{number % 977}"}],
+        "emailAddresses": [{"value": f"person{number}@example.com", "type": "work"}],
+        "phoneNumbers": [{"value": f"+4930{number:07}", "type": "mobile"}],
+        "organizations": [{"name": f"Company {number % 311}", "title": "Buyer"}],
+    }
+
+
+def _show(rows: list[Row], planning: float, memory: float, contacts: int) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("case", "calls", "least", "ratio", "wall s", "CPU s", "goal"):
+        table.add_column(heading, justify="left" if heading == "case" else "right")
+    for row in rows:
+        verdict = "met" if row.met else "MISSED"
+        ratio = f"{row.calls / row.least:.2f}"
+        table.add_row(row.case, str(row.calls), str(row.least), ratio, f"{row.wall:.1f}", f"{row.cpu:.1f}", verdict)
+    out = Console(width=None if sys.stdout.isatty() else 120)
+    out.print(table)
+    told: Callable[[bool], str] = lambda met: "met" if met else "MISSED"  # noqa: E731
+    out.print(
+        f"planning {contacts:,} linked contacts, none changed: {planning:.2f} s CPU ({told(planning < 1)}: < 1 s)"
+    )
+    out.print(f"memory on top of both sides' records: {memory:.0f} MB ({told(memory < 150)}: < 150 MB)")
+    out.print("CPU includes Google's double and the client library, which run in the same process.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""One signed-in connection to the People API: the service object, one call at a time, failures translated.
+What is called and what an answer means is left to `listing`, `groups` and `writing`; addresses to the guard."""
+
+from __future__ import annotations
+
+import http.client
+import importlib
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, Protocol
+
+import httplib2
+import orjson
+from google.auth.exceptions import GoogleAuthError, TransportError
+from googleapiclient.errors import HttpError
+
+from core.errors import Transient
+from core.ports import Access, Clock
+from providers.google.errors import Json, Refusal, network_error, read_refusal, token_error
+from providers.protocols.connect import Guard
+from providers.protocols.httplib import GuardedHttp
+
+# By name: the types that are published for these modules leave out what is used of them.
+_discovery: Any = importlib.import_module("googleapiclient.discovery")
+_documents: Any = importlib.import_module("googleapiclient.discovery_cache")
+_oauth2: Any = importlib.import_module("google.oauth2.credentials")
+_authorized: Any = importlib.import_module("google_auth_httplib2")
+
+# All we ever call. Nothing that deletes is among them, so no fault of ours can reach it.
+_CALLS: dict[str, Any] = {
+    "people": {
+        "methods": ("batchCreateContacts", "batchUpdateContacts", "getBatchGet"),
+        "resources": {"connections": {"methods": ("list",)}},
+    },
+    "contactGroups": {
+        "methods": ("list", "create"),
+        "resources": {"members": {"methods": ("modify",)}},
+    },
+}
+_SECOND = timedelta(seconds=1)
+
+
+class Http(Protocol):
+    """What is needed of httplib2.Http."""
+
+    def request(self, uri: str, method: str = ..., body: Any = ..., headers: Any = ...) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class PeopleClient:
+    """The People API as one account may use it. Strictly one call at a time: Google asks for that, since changes of
+    one user made in parallel fail (people.batchUpdateContacts, "should be sent sequentially").
+
+    The resource objects are kept: making one builds classes at run time and takes longer than a request.
+    """
+
+    def __init__(self, http: Http, *, root: str = "", now: Clock) -> None:
+        """`root` replaces Google's own address. Nothing is sent yet."""
+        service: Any = _service(http, root)
+        self.people = service.people()
+        self.connections = self.people.connections()
+        self.groups = service.contactGroups()
+        self.members = self.groups.members()
+        self._http = http
+        self._now = now
+        self._clock = _ClockOffset()
+
+    @property
+    def skew(self) -> float:
+        """Seconds Google's clock is ahead of ours, as far as its answers tell."""
+        return self._clock.seconds
+
+    def call(self, request: Any) -> Json:
+        """Carry out a request; its answer is a JSON object. Raises what `core.errors` has for any refusal."""
+        answer = self.attempt(request)
+        if isinstance(answer, Refusal):
+            raise answer.error()
+        return answer
+
+    def attempt(self, request: Any) -> Json | Refusal:
+        """Carry out a request; a refusal that speaks of what was asked for is given back.
+
+        Raises Transient (also when it is unknown whether a write took effect), Throttled, NeedsRelink or
+        Misconfigured.
+        """
+        begin = self._now()
+        request.postproc = _read_answer
+        request.add_response_callback(lambda response: self._clock.heard(response.get("date", ""), begin, self._now()))
+        try:
+            answer: Json = request.execute(num_retries=0)
+        except HttpError as error:
+            refusal = read_refusal(
+                int(error.resp.status), error.resp, error.content, self._now() + timedelta(seconds=self.skew)
+            )
+            if refusal.about_request:
+                return refusal
+            raise refusal.error() from None  # the error's own text holds the whole address
+        except TransportError as error:
+            raise network_error(error) from error
+        except GoogleAuthError as error:
+            raise token_error(error) from error
+        except (OSError, http.client.HTTPException, httplib2.error.HttpLib2Error) as error:
+            raise network_error(error) from error
+        return answer
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+
+def open_client(guard: Guard, access: Access, *, root: str, now: Clock) -> PeopleClient:
+    """A client for one account over the guarded network. Touches no network yet."""
+    credentials = _oauth2.Credentials(None, refresh_handler=_Tokens(access))
+    # One renewal is enough: a token that was renewed just now and is refused again will not get better.
+    http = _authorized.AuthorizedHttp(credentials, http=GuardedHttp(guard), max_refresh_attempts=1)
+    return PeopleClient(http, root=root, now=now)
+
+
+class _Tokens:
+    """Our `Access` as the refresh handler of google-auth: asked once, and again when Google refused the token."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._given = False
+
+    def __call__(self, _request: Any, scopes: Any = None) -> tuple[str, datetime]:
+        """A token and its end in naive UTC, as google-auth wants it: `Access` watches over that, so here it has none.
+
+        Errors of `Access` pass through google-auth as they are.
+        """
+        del scopes  # those that were granted are what there is
+        token = self._access.secret(refresh=self._given)
+        self._given = True
+        return token.reveal(), datetime.max  # noqa: DTZ901
+
+
+def _service(http: Http, root: str) -> Any:
+    base = (root or "https://people.googleapis.com").rstrip("/") + "/"
+    # Both are given, so that GOOGLE_CLOUD_UNIVERSE_DOMAIN and GOOGLE_API_USE_MTLS_ENDPOINT have no say in it.
+    options = {"universe_domain": "googleapis.com", "api_endpoint": base}
+    return _discovery.build_from_document(_document(), http=http, client_options=options)
+
+
+@lru_cache(maxsize=1)
+def _document() -> str:
+    """The bundled description of the API, cut down to what is called. As text: building a service writes into it, and
+    threads would meet there; read anew it costs a tenth of a millisecond."""
+    whole = json.loads(_documents.get_static_doc("people", "v1"))
+    whole["resources"] = _only(whole["resources"], _CALLS)
+    whole.pop("mtlsRootUrl", None)
+    return json.dumps(whole)
+
+
+def _only(resources: Json, wanted: Json) -> Json:
+    return {
+        name: {
+            "methods": {method: resources[name]["methods"][method] for method in calls["methods"]},
+            "resources": _only(resources[name].get("resources", {}), calls.get("resources", {})),
+        }
+        for name, calls in wanted.items()
+    }
+
+
+def _read_answer(_response: Any, content: bytes) -> Json:
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        # A portal or proxy that answers in Google's place says 200 as well.
+        raise Transient("something other than Google's API answered")
+    return answer
+
+
+class _ClockOffset:
+    """How far the other clock is ahead, from `Date` headers. They tell whole seconds, so each answer gives a span;
+    what lies in all of them is believed, and 0 whenever it may be true."""
+
+    def __init__(self) -> None:
+        self._low, self._high = -float("inf"), float("inf")
+
+    @property
+    def seconds(self) -> float:
+        if self._low <= 0 <= self._high:
+            return 0.0
+        return (self._low + self._high) / 2
+
+    def heard(self, date: str, begin: datetime, end: datetime) -> None:
+        try:
+            told = parsedate_to_datetime(date)
+        except ValueError:
+            return
+        told = told.replace(tzinfo=told.tzinfo or UTC)
+        low, high = (told - end).total_seconds(), (told + _SECOND - begin).total_seconds()
+        self._low, self._high = max(self._low, low), min(self._high, high)
+        if self._low > self._high:  # one of the clocks was set meanwhile
+            self._low, self._high = low, high

@@ -1,0 +1,77 @@
+"""Random histories of a CRM and an address book, with runs that break anywhere, end as users were promised: both sides
+agree, nothing is deleted or doubled, no edit is lost. The steps and the promises are tests/support/contact_history.py."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.support.contact_crash import Scene, contact_scene
+from tests.support.contact_history import History, Start, Step
+
+OFTEN = ("run", "break_run", "meddle", "crm_edit", "edit", "wait")
+USUAL = ("crm_untag", "crm_tag", "leave", "join", "delete", "crm_delete", "crm_restore", "crm_add", "add", "lag")
+SELDOM = ("touch", "merge", "expire", "rename_group", "delete_group", "choose_group", "choose_tag", "refuse", "confirm")
+RARELY = ("decide", "preview")
+NAMES = (*OFTEN * 4, *USUAL * 2, *SELDOM, *RARELY)
+
+histories = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 15), st.integers(0, 15)), min_size=1, max_size=14)
+
+
+SKEWS = (0, 300, -300, 86_400, -86_400)  # seconds the provider's clock is ahead of ours
+
+
+class Beginnings:
+    """Moments to begin from, by skew: nothing there yet, and four people on both sides and two on one."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._empty = History(scene).start()
+        self._known: dict[tuple[int, bool], Start] = {}
+
+    def __repr__(self) -> str:
+        return "beginnings"
+
+    def begin(self, ahead: int, full: bool) -> History:
+        """A history at its beginning."""
+        if (ahead, full) not in self._known:
+            history = self._first(ahead, self._empty)
+            if full:
+                history.play([("crm_add", 0, 2), ("crm_add", 1, 2), ("crm_add", 3, 2), ("run", 0, 0)])
+                history.play([("add", 0, 2), ("add", 1, 2), ("add", 3, 2), ("crm_edit", 0, 3), ("run", 0, 0)])
+                history.settle()
+            self._known[ahead, full] = history.start()
+        return self._first(ahead, self._known[ahead, full])
+
+    def _first(self, ahead: int, start: Start) -> History:
+        self.scene.book.ahead = timedelta(seconds=ahead)
+        return History.begin(self.scene, start)
+
+
+@pytest.fixture(scope="module")
+def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginnings]:
+    with contact_scene(tmp_path_factory.mktemp("scene")) as scene:
+        yield Beginnings(scene)
+
+
+@given(steps=histories, full=st.booleans(), ahead=st.sampled_from(SKEWS), touch=st.booleans())
+@settings(
+    max_examples=500,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+)
+def test_whatever_happens_both_sides_end_as_promised(
+    beginnings: Beginnings, steps: list[Step], full: bool, ahead: int, touch: bool
+) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    history = beginnings.begin(ahead, full)
+    history.scene.book.moves_touch = touch
+    history.play(steps)
+    history.settle()
