@@ -22,7 +22,6 @@ from rich.table import Table
 from core.contact import Contact, Entry
 from core.plan import Facts, diff
 from core.replica import Delta, Item, Link, Stamp
-from sync.contact_rows import NewContact, add_tag, insert_contacts
 from tests.support.app_factory import START
 from tests.support.contact_world import POLICY, person
 from tests.support.google_world import GoogleWorld, google_world
@@ -81,11 +80,7 @@ def _pulling(folder: Path, contacts: int, changed: int) -> list[Row]:
 def _pushing(folder: Path, contacts: int, changed: int) -> list[Row]:
     """Everybody has the tag in the CRM already."""
     with google_world(folder) as world:
-        tag = world.tag
-        with world.app.db.transaction() as session:
-            fresh = [NewContact(_contact(number), START) for number in range(contacts)]
-            ids = insert_contacts(session, world.who.workspace_id, POLICY, fresh, START)
-            add_tag(session, tag, ids)
+        ids = world.crm_fill([_contact(number) for number in range(contacts)])
         rows = [_run(world, f"first sync: {contacts:,} go to Google", math.ceil(contacts / BATCH) + 3)]
         world.pass_time()
         for one in ids[:changed]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from core.addresses import address_key
 
@@ -115,30 +115,28 @@ LISTS: Mapping[str, Callable[[Any], str]] = {
     "urls": url_key,
 }
 
-I = TypeVar("I")  # noqa: E741  # an item of a list
-
 
 def canonical(contact: Contact) -> Contact:
     """The normal form: texts stripped and capped, empty items and second copies gone, the primary item first and the
     others by their key. Equal contacts have equal normal forms whatever order a provider listed their values in."""
     values: dict[str, Any] = {}
-    for item in fields(Contact):
-        value = getattr(contact, item.name)
-        if item.name == "birthday":
-            values[item.name] = _birthday(value)
-        elif item.name in LISTS:
-            values[item.name] = _items([_clean_item(one) for one in value], LISTS[item.name])
+    for name in _NAMES:
+        value = getattr(contact, name)
+        if name == "birthday":
+            values[name] = _birthday(value)
+        elif name in LISTS:
+            values[name] = _items(value, LISTS[name]) if value else ()
         else:
-            values[item.name] = _text(value, lines=item.name == "notes")
+            values[name] = _text(value, lines=name == "notes") if value else ""
     return Contact(**values)
 
 
-def _items(items: Iterable[I], key: Callable[[I], str]) -> tuple[I, ...]:
-    found: dict[str, I] = {}
-    # A second copy may be the primary one; then that is the one to keep.
-    for item in sorted(items, key=lambda item: not getattr(item, "primary", False)):
-        if name := key(item):
-            found.setdefault(name, item)
+def _items(items: Iterable[Any], key: Callable[[Any], str]) -> tuple[Any, ...]:
+    found: dict[str, Any] = {}
+    for item in map(_clean_item, items):
+        name = key(item)
+        if name and (name not in found or _rank(item) < _rank(found[name])):
+            found[name] = item
     by_key = sorted(found)
     # Of several that claim to be the primary one, one is: a second pass must not see another order.
     first = min(by_key, key=lambda name: (not getattr(found[name], "primary", False), name), default="")
@@ -146,15 +144,20 @@ def _items(items: Iterable[I], key: Callable[[I], str]) -> tuple[I, ...]:
     return tuple(_with_primary(found[name], name == first) for name in ordered if name)
 
 
-def _with_primary(item: I, primary: bool) -> I:
-    if getattr(item, "primary", primary) == primary:
-        return item
-    return replace(item, primary=primary)  # type: ignore[type-var]  # only entries and addresses have it
+def _rank(item: Any) -> tuple[bool, str]:
+    """Of two copies the primary one stays, else the same one whatever order they came in."""
+    return not getattr(item, "primary", False), repr(item)
+
+
+def _with_primary(item: Any, primary: bool) -> Any:
+    return item if getattr(item, "primary", primary) == primary else replace(item, primary=primary)
 
 
 def _clean_item(item: Any) -> Any:
     if isinstance(item, str):
         return _text(item)
+    if isinstance(item, Entry):
+        return Entry(_text(item.value), _text(item.label), item.primary)
     return replace(item, **{name: _text(text) for name, text in asdict(item).items() if isinstance(text, str)})
 
 

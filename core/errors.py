@@ -5,6 +5,7 @@ TwinboxError
 ├── Transient        wait (retry_after) and try the same again
 │   └── Throttled    the provider asked for a pause: nothing is wrong with the account
 ├── NeedsRelink      only the user can mend it: link the account again
+├── NotGranted       one channel lacks its permission; the others go on
 ├── Misconfigured    only an administrator can mend it: settings, client secret, certificate, disk
 ├── Refused          the guard would not connect there
 ├── BadInput         correct what was asked for; nothing was changed
@@ -48,6 +49,10 @@ class Throttled(Transient):
 
 class NeedsRelink(TwinboxError):
     """The grant or password no longer opens the account; only its owner can link it again."""
+
+
+class NotGranted(TwinboxError):
+    """The owner did not allow what this channel needs; the account's other channels are not affected."""
 
 
 class Misconfigured(TwinboxError):

@@ -58,8 +58,7 @@ def merge(base: T, local: T, remote: T, *, newer: Side, policy: Policy[T]) -> Me
         return Merged(remote)
     lost: list[Lost] = []
     values: dict[str, Any] = {}
-    for item in fields(policy.blank):  # type: ignore[arg-type]  # records are dataclasses
-        name = item.name
+    for name in _names(policy.blank):
         three = _Three(name, newer, lost)
         sides = getattr(base, name), getattr(local, name), getattr(remote, name)
         key = policy.lists.get(name)
@@ -93,10 +92,13 @@ def _marked(item: Any, primary: bool) -> Any:
     return item if getattr(item, "primary", primary) == primary else replace(item, primary=primary)
 
 
+def _names(record: Any) -> list[str]:
+    return [item.name for item in fields(record)]
+
+
 def changed_fields(before: T, after: T) -> dict[str, tuple[Any, Any]]:
     """The fields that differ, with both values."""
-    names = (item.name for item in fields(before))  # type: ignore[arg-type]  # records are dataclasses
-    pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
+    pairs = ((name, getattr(before, name), getattr(after, name)) for name in _names(before))
     return {name: (old, new) for name, old, new in pairs if old != new}
 
 

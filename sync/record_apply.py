@@ -45,6 +45,7 @@ class _Outcome:
 def apply(run: RecordRun, plan: Plan) -> None:
     """Carry out everything in a plan, then what changed meanwhile, up to `ROUNDS` times; what is left waits for the
     next run."""
+    run.handled |= {(Side.LOCAL, one) for one in plan.lifted}
     if plan.recovered or plan.settled:
         with run.step() as session:
             run.store.save(session, plan.recovered)

@@ -27,7 +27,8 @@ class Plan:
     `listing` is what the provider reported, before anything was read in addition. `recovered` are links that an earlier
     run had written without hearing so, `settled` its intents that are answered by that. `active` is how many pairs
     there are, `names` what to call the records of the actions, by side and id. `reread` are the remote records that
-    were read again because they had to wait.
+    were read again because they had to wait, `lifted` the CRM records that were set aside and need not be any more, unless
+    they are refused anew.
     """
 
     actions: tuple[Action[Contact], ...]
@@ -35,6 +36,7 @@ class Plan:
     recovered: tuple[Link[Contact], ...]
     settled: frozenset[str]
     reread: frozenset[str]
+    lifted: frozenset[str]
     active: int
     names: Mapping[tuple[Side, str], str]
 
@@ -43,6 +45,7 @@ def make_plan(run: RecordRun) -> Plan:
     """Read what changed on both sides and decide. Raises Held when the group is gone, and what the replica raises."""
     listing = _listing(run)
     _check_scope(run, listing)
+    listing = _with_missing(run, listing)
     opened = _open_ends(run)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
     remote = _read_more(run, listing, {*opened.due, *_undecided(opened.decisions), *in_doubt})
@@ -62,6 +65,25 @@ def _listing(run: RecordRun) -> Delta[Contact]:
     except CursorExpired:
         run.counts["read everything anew"] += 1
         return run.replica.changes(None)
+
+
+def _with_missing(run: RecordRun, listing: Delta[Contact]) -> Delta[Contact]:
+    """Linked records that a complete listing lacks, asked for by name: only then does People API tell that they were
+    merged into another contact and bear its name now."""
+    if not listing.complete:
+        return listing
+    with run.app.db.reading() as session:
+        known = {pair.remote_id for pair in _pairs(run, session, listing)}
+    missing = known - listing.items.keys() - listing.gone
+    if not missing:
+        return listing
+    found = run.replica.get(missing)
+    return replace(
+        listing,
+        items={**found.items, **listing.items},
+        gone=listing.gone | _believed(run, found.gone),
+        renamed={**found.renamed, **listing.renamed},
+    )
 
 
 def _check_scope(run: RecordRun, listing: Delta[Contact]) -> None:
@@ -126,7 +148,7 @@ def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], ope
         quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched}
         remote = replace(remote, items={one: item for one, item in remote.items.items() if one not in quiet})
         local = run.local(session).get({link.local_id for link in found.links})
-        new = {} if narrow else _new(run, session)
+        new, lifted = ({}, frozenset[str]()) if narrow else _new(run, session)
         active = run.store.active(session)
     wanted = set() if narrow else to_read(found.links, local, remote) | _possible(run, new, opened.decisions)
     remote = _read_more(run, remote, wanted)
@@ -138,7 +160,7 @@ def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], ope
     both = replace(local, items={**local.items, **twins, **new})
     actions = tuple(diff(found.links, both, remote, facts))
     recovered = tuple(link for link in found.links if link not in stored)
-    return Plan(actions, listing, recovered, found.settled, opened.due, active, _names(both, remote))
+    return Plan(actions, listing, recovered, found.settled, opened.due, lifted, active, _names(both, remote))
 
 
 def _names(local: Delta[Contact], remote: Delta[Contact]) -> dict[tuple[Side, str], str]:
@@ -180,16 +202,17 @@ def _touched(run: RecordRun, session: Session, pairs: list[_Known], remote: Delt
     return touched
 
 
-def _new(run: RecordRun, session: Session) -> dict[str, Item[Contact]]:
-    """Contacts that have the tag and no link, but for those that were refused as they are."""
-    now = run.now
-    refused = {
-        row.record_id: row.version
-        for row in run.store.aside(session)
-        if row.side == Side.LOCAL and row.next_try_at > now
-    }
+def _new(run: RecordRun, session: Session) -> tuple[dict[str, Item[Contact]], frozenset[str]]:
+    """Contacts that have the tag and no link, but for those that were refused as they are; and who of the refused need
+    not be left out any more."""
+    rows = {row.record_id: row for row in run.store.aside(session) if row.side == Side.LOCAL}
     fresh = run.local(session).new(run.account_id, run.channel)
-    return {one: item for one, item in fresh.items() if refused.get(one) != item.stamp.version}
+    refused = {
+        one
+        for one, row in rows.items()
+        if row.next_try_at > run.now and one in fresh and fresh[one].stamp.version == row.version
+    }
+    return {one: item for one, item in fresh.items() if one not in refused}, frozenset(rows.keys() - refused)
 
 
 def _possible(run: RecordRun, new: Mapping[str, Item[Contact]], decisions: Sequence[DecisionRow]) -> set[str]:

@@ -13,7 +13,17 @@ import structlog
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.errors import Held, LeaseLost, Misconfigured, NeedsRelink, Refused, Throttled, Transient, TwinboxError
+from core.errors import (
+    Held,
+    LeaseLost,
+    Misconfigured,
+    NeedsRelink,
+    NotGranted,
+    Refused,
+    Throttled,
+    Transient,
+    TwinboxError,
+)
 from core.mail_settings import MailSettings
 from core.schedule import next_run
 from core.types import Channel
@@ -24,7 +34,7 @@ from sync.lease import Lease, take_lease
 from sync.mail import run_mail
 from sync.mail_quarantine import any_set_aside
 from sync.mail_run import MailRun, SliceEnded
-from sync.record_run import Progress, told
+from sync.record_run import told
 from sync.records import any_refused, opened_run, run_records
 from sync.sources import open_mail
 
@@ -36,8 +46,8 @@ class RunReport:
     """How a run ended.
 
     `outcome`: ok, partial (something was set aside or a folder failed), continued (the slice is over, more to do),
-    throttled, held (a person must decide, `held` says what), needs_relink, misconfigured, failed, stopped (overtaken,
-    paused or removed).
+    throttled, held (a person must decide, `held` says what), needs_relink, not_granted (this channel alone),
+    misconfigured, failed, stopped (overtaken, paused or removed).
     """
 
     run_id: str
@@ -49,10 +59,11 @@ class RunReport:
     held: dict[str, Any] | None = None
 
 
-Watch = Callable[[Progress], None]
+# Called with the run in progress, which is at least a `sync.record_run.Progress`; tests look deeper.
+Watch = Callable[[Any], None]
 
 
-def _unwatched(_run: Progress) -> None:
+def _unwatched(_run: Any) -> None:
     return
 
 
@@ -72,26 +83,26 @@ def run_sync(
         report = _CHANNELS[channel](app, lease, watch)
     except Held as error:
         report = _held(lease, error)
-    except LeaseLost as error:
-        report = _failed(lease, "stopped", error)
-    except NeedsRelink as error:
-        report = _failed(lease, "needs_relink", error)
-    except (Misconfigured, Refused) as error:
-        report = _failed(lease, "misconfigured", error)
-    except Throttled as error:
-        report, retry_after = _failed(lease, "throttled", error), error.retry_after
-    except Transient as error:
-        report, retry_after = _failed(lease, "failed", error), error.retry_after
     except TwinboxError as error:
-        # A provider row that was deleted, a record that cannot be read: told on the run, tried again later.
-        report = _failed(lease, "failed", error)
+        outcome = next(outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind))
+        report = RunReport(lease.run_id, outcome, {}, str(error), error.advice)
+        retry_after = error.retry_after if isinstance(error, Transient) else None
     finally:
         _finish(app, lease, report, retry_after)
     return report
 
 
-def _failed(lease: Lease, outcome: str, error: TwinboxError) -> RunReport:
-    return RunReport(lease.run_id, outcome, {}, str(error), error.advice)
+# The first kind that fits. The last one: a provider row that was deleted, a record that cannot be read; told on the
+# run, tried again later.
+_OUTCOMES: dict[type[TwinboxError], str] = {
+    LeaseLost: "stopped",
+    NeedsRelink: "needs_relink",
+    NotGranted: "not_granted",
+    Misconfigured: "misconfigured",
+    Refused: "misconfigured",
+    Throttled: "throttled",
+    TwinboxError: "failed",
+}
 
 
 def _held(lease: Lease, error: Held) -> RunReport:
@@ -174,7 +185,9 @@ def _schedule(
         values["held"] = report.held
     if report.outcome == "continued":
         return values | {"next_run_at": now}
-    if report.outcome in ("needs_relink", "stopped"):
+    if report.outcome == "not_granted":
+        values["granted"] = False  # until the account is linked again with that box ticked
+    if report.outcome in ("needs_relink", "not_granted", "stopped"):
         return values | {"next_run_at": None}
     healthy = report.outcome in ("ok", "partial")
     failures = 0 if healthy or report.outcome in ("throttled", "held") else channel.failures + 1

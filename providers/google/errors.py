@@ -17,6 +17,7 @@ from core.errors import (
     ItemRejected,
     Misconfigured,
     NeedsRelink,
+    NotGranted,
     RecordGone,
     Throttled,
     Transient,
@@ -153,7 +154,7 @@ def _account_trouble(refusal: Refusal) -> TwinboxError | None:
             advice="Enable the People API in that project of the Google Cloud console and wait some minutes.",
         )
     if reasons & _SCOPES or "insufficient authentication scopes" in refusal.message:
-        return NeedsRelink(
+        return NotGranted(
             "access to contacts was not granted",
             advice=f"{_RELINK}, and leave the box for contacts ticked on Google's page.",
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -50,8 +51,8 @@ def why(world: ContactWorld, one: str) -> tuple[str, str]:
 # ---- settings ----------------------------------------------------------------------------------------------
 
 
-def change(world: ContactWorld, **values: object) -> None:
-    change_contacts(world.app, world.who.workspace_id, world.account, ContactsChange(**values))  # type: ignore[arg-type]
+def change(world: ContactWorld, **values: Any) -> None:
+    change_contacts(world.app, world.who.workspace_id, world.account, ContactsChange(**values))
 
 
 def test_the_settings_are_shown_and_changed(world: ContactWorld) -> None:
@@ -77,7 +78,7 @@ def test_a_tag_that_is_not_a_personal_one_of_the_owner_is_refused(world: Contact
 
 
 @pytest.mark.parametrize("values", [{"period_s": 59}, {"period_s": 10**9}, {"group": "  "}, {"group": "x" * 101}])
-def test_a_value_out_of_range_is_refused_and_changes_nothing(world: ContactWorld, values: dict[str, object]) -> None:
+def test_a_value_out_of_range_is_refused_and_changes_nothing(world: ContactWorld, values: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         change(world, auto=False, **values)
     assert world.channel().auto is True

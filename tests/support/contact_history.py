@@ -108,13 +108,14 @@ class History:
         self._tick(a)
 
     def crm_edit(self, a: int, b: int) -> None:
-        one = self._mine(a)
-        if one is None:
-            return
+        if one := self._mine(a):
+            self._crm_edit(one, b)
+            self._tick(a + b)
+
+    def _crm_edit(self, one: str, kind: int) -> None:
         before = self.scene.contact(one)
-        self.scene.crm_edit(one, **self._change(before, b))
+        self.scene.crm_edit(one, **self._change(before, kind))
         self.ledger.wrote(("crm", one), before, self.scene.contact(one), self.scene.clock.now)
-        self._tick(a + b)
 
     def crm_tag(self, a: int, b: int) -> None:
         self._crm_place(a, b, tag=True)
@@ -146,6 +147,20 @@ class History:
             self.ledger.placed(("crm", one), +1)
         self._tick(a + b)
 
+    def clash(self, a: int, b: int) -> None:
+        """Both sides of one pair change the same field, or two different ones."""
+        with self.scene.app.db.reading() as session:
+            query = select(LinkRow).join(ContactRow, ContactRow.id == LinkRow.local_id)
+            rows = session.scalars(query.where(ContactRow.deleted_at.is_(None)).order_by(ContactRow.name)).all()
+        rows = [row for row in rows if row.remote_id in self.scene.book.cards]
+        if not rows:
+            return
+        row = rows[a % len(rows)]
+        edits = (self._crm_edit, self._edit) if a % 2 else (self._edit, self._crm_edit)
+        for number, edit in enumerate(edits):
+            edit(row.local_id if edit == self._crm_edit else row.remote_id, b + number * (a // 8 % 2))
+            self._tick(a // 2 % 4)
+
     # ---- what people do at the provider ----
 
     def _theirs(self, pick: int) -> Card | None:
@@ -163,10 +178,14 @@ class History:
 
     def edit(self, a: int, b: int) -> None:
         if card := self._theirs(a):
-            before = card.body
-            self.scene.book.edit(card.id, **self._change(before, b))
-            self.ledger.wrote(("provider", card.id), before, card.body, self.scene.clock.now)
+            self._edit(card.id, b)
             self._tick(a + b)
+
+    def _edit(self, one: str, kind: int) -> None:
+        card = self.scene.book.cards[one]
+        before = card.body
+        self.scene.book.edit(one, **self._change(before, kind))
+        self.ledger.wrote(("provider", one), before, card.body, self.scene.clock.now)
 
     def touch(self, a: int, b: int) -> None:
         if card := self._theirs(a):

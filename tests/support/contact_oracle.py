@@ -156,7 +156,7 @@ def check_edits(end: End, ledger: Ledger) -> None:
             now = flat(body)
             for fact in sorted({edit.fact for edit in edits} | now.keys()):
                 told = [edit for edit in edits if edit.fact == fact]
-                _check_fact(record, linked, now.get(fact), told, lost, ledger)
+                _check_fact(record, linked, now.get(fact), told, lost, ledger, cluster)
 
 
 def _check_fact(
@@ -166,6 +166,7 @@ def _check_fact(
     told: list[Edit],
     lost: frozenset[tuple[str, str, Any]],
     ledger: Ledger,
+    cluster: set[Record],
 ) -> None:
     story = "\n".join(map(str, told))
     sources = [edit for edit in told if edit.after == now]
@@ -182,7 +183,7 @@ def _check_fact(
             continue  # the person deleted the record, before or after it travelled
         assert (*edit.fact, edit.after) in lost, f"{record} says {now!r}: lost without a trace\n{edit}\nof\n{story}"
         if last is not None and _order(last) < _order(edit):
-            later = [at for one, times in ledger.texts.items() if one[0] != edit.record[0] for at in times]
+            later = [at for one in cluster if one[0] != edit.record[0] for at in ledger.texts.get(one, ())]
             beaten = any(at > edit.at or (at == edit.at and edit.record[0] == "provider") for at in later)
             assert beaten, f"{record} says {now!r}: an older edit won over a newer one\n{edit}\nof\n{story}"
 

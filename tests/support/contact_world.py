@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select, update
 
@@ -31,15 +32,15 @@ POLICY = contact_policy()
 GROUP = "Twinbox"
 
 
-def person(given: str, family: str = "", *, email: str = "", phone: str = "", **more: object) -> Contact:
+def person(given: str, family: str = "", *, email: str = "", phone: str = "", **more: Any) -> Contact:
     """A contact with the usual fields."""
-    values = {
+    values: dict[str, Any] = {
         "given_name": given,
         "family_name": family,
         "emails": (Entry(email),) if email else (),
         "phones": (Entry(phone, "mobile"),) if phone else (),
     }
-    return canonical(Contact(**{**values, **more}))  # type: ignore[arg-type]  # fields of a contact
+    return canonical(Contact(**{**values, **more}))
 
 
 def make_contacts_account(app: App, who: Person, *, subject: str = "sub-1", address: str = "ann@example.com") -> str:
@@ -114,10 +115,19 @@ class ContactWorld:
                 add_tag(session, tag, [one])
         return one
 
-    def crm_edit(self, one: str, **values: object) -> None:
+    def crm_fill(self, bodies: Sequence[Contact]) -> list[str]:
+        """Many new contacts with the tag at once; their ids."""
+        tag = self.tag
+        with self.app.db.transaction() as session:
+            fresh = [NewContact(body, self.app.clock()) for body in bodies]
+            ids = insert_contacts(session, self.who.workspace_id, POLICY, fresh, self.app.clock())
+            add_tag(session, tag, ids)
+        return ids
+
+    def crm_edit(self, one: str, **values: Any) -> None:
         """Change fields of a contact."""
         row = self.row(one)
-        body = replace(from_json(row.body), **values)  # type: ignore[arg-type]  # fields of a contact
+        body = replace(from_json(row.body), **values)
         with self.app.db.transaction() as session:
             assert change_contact(
                 session,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tests.support.memory_replica import Book
 class GoogleWorld(ContactWorld):
     """As `ContactWorld`, with Google's double in place of the book in memory."""
 
-    people: PeopleWorld = None  # type: ignore[assignment]  # always given; a field after ones with defaults
+    people: PeopleWorld = field(default_factory=PeopleWorld)
 
     def pass_time(self, minutes: float = 11) -> Any:
         """Time passes on both sides."""
