@@ -3,13 +3,16 @@ What is done under the lease is left to `sync.run`."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, LeaseLost, NeedsRelink, NotFound, SkipRun
+from core.errors import Conflict, LeaseLost, NeedsRelink, NotFound, SkipRun, TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
 from models.db import affected
@@ -57,6 +60,31 @@ class Lease:
         )
 
 
+@contextmanager
+def kept_alive(lease: Lease) -> Iterator[None]:
+    """Extend the lease every now and then while a run talks to a slow provider and has nothing to commit.
+
+    It stops when the lease was lost or the database is away: the run finds that out at its next commit.
+    """
+    ended = threading.Event()
+
+    def extend() -> None:
+        while not ended.wait(lease.app.settings.lease_seconds / 4):
+            try:
+                with lease.app.db.transaction() as session:
+                    lease.renew(session)
+            except TwinboxError:
+                return
+
+    thread = threading.Thread(target=extend, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def take_lease(app: App, account_id: str, channel: Channel, *, trigger: str) -> Lease:
     """Take the lease and open a run record in one transaction.
 
@@ -70,6 +98,8 @@ def take_lease(app: App, account_id: str, channel: Channel, *, trigger: str) -> 
         if row is None:
             raise NotFound("this account has no such channel", advice="See `twinbox account list`.")
         check_account(session, row)
+        if channel is not Channel.MAIL:
+            _check_single_writer(session, row, now)
         until = now + timedelta(seconds=app.settings.lease_seconds)
         taken = session.execute(
             update(ChannelRow)
@@ -94,6 +124,28 @@ def take_lease(app: App, account_id: str, channel: Channel, *, trigger: str) -> 
         )
         session.refresh(row)
         return Lease(app, row.workspace_id, account_id, channel, run_id, row.fence)
+
+
+def _check_single_writer(session: Session, channel: ChannelRow, now: datetime) -> None:
+    """Several users may have linked one external account. Its address book takes changes from one at a time
+    (developers.google.com/people: "mutate requests for the same user should be sent sequentially").
+
+    Raises Conflict while the run of another one is in progress; whose, is not told.
+    """
+    account = session.get_one(AccountRow, channel.account_id)
+    same = select(AccountRow.id).where(AccountRow.provider == account.provider, AccountRow.subject == account.subject)
+    # All of them in one order: of two that begin at the same moment one waits here.
+    ids = session.scalars(same.order_by(AccountRow.id).with_for_update()).all()
+    busy = select(ChannelRow.account_id).where(
+        ChannelRow.account_id.in_(ids),
+        ChannelRow.account_id != account.id,
+        ChannelRow.channel == channel.channel,
+        ChannelRow.lease_until > now,
+    )
+    if session.scalar(busy.limit(1)) is not None:
+        raise Conflict(
+            "another user's sync of the same external account is in progress", advice="It is tried again in a minute."
+        )
 
 
 def check_account(session: Session, channel: ChannelRow) -> None:

@@ -30,7 +30,7 @@ from core.types import Channel
 from models.accounts import AccountRow
 from models.syncing import ChannelRow, RunRow
 from sync.app import App
-from sync.lease import Lease, take_lease
+from sync.lease import Lease, kept_alive, take_lease
 from sync.mail import run_mail
 from sync.mail_quarantine import any_set_aside
 from sync.mail_run import MailRun, SliceEnded
@@ -116,7 +116,7 @@ def _held(lease: Lease, error: Held) -> RunReport:
 
 
 def _contacts(app: App, lease: Lease, watch: Watch) -> RunReport:
-    with opened_run(app, lease.account_id, lease=lease, watch=watch) as run:
+    with kept_alive(lease), opened_run(app, lease.account_id, lease=lease, watch=watch) as run:
         run_records(run)
         counts = told(run.counts)
     with app.db.reading() as session:

@@ -3,13 +3,21 @@ Random histories are in tests/property; the real protocol is in test_google_cont
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from core.contact import Entry
-from tests.support.contact_world import GROUP, ContactWorld, contact_world, person
+from core.errors import Conflict
+from core.types import Channel
+from sync.lease import take_lease
+from tests.support.app_factory import make_user
+from tests.support.contact_world import GROUP, ContactWorld, contact_world, make_contacts_account, person
 
 
 @pytest.fixture
@@ -244,3 +252,33 @@ def test_two_merged_contacts_leave_two_records_and_one_link(world: ContactWorld)
     world.settle()
     assert world.links() == {second: links[second]}
     assert set(world.contacts()) == {first, second}
+
+
+def test_one_address_book_is_written_by_one_run_at_a_time(world: ContactWorld) -> None:
+    bob = make_user(world.app, "bob@crm.example")
+    other = make_contacts_account(world.app, bob)  # the same person at the provider
+    take_lease(world.app, other, Channel.CONTACTS, trigger="schedule")
+    with pytest.raises(Conflict, match="another user's sync"):
+        world.run()
+    world.clock.advance(seconds=world.app.settings.lease_seconds + 1)
+    assert world.run().outcome == "ok"
+
+
+def test_a_run_that_waits_long_for_the_provider_keeps_its_lease(world: ContactWorld) -> None:
+    world.app = replace(world.app, settings=replace(world.app.settings, lease_seconds=1))
+    extended = threading.Event()
+    first: list[datetime | None] = []
+
+    def slow(what: str, when: str) -> None:
+        if what == "list" and when == "before":
+            first.append(world.channel().lease_until)
+            world.clock.advance(milliseconds=900)
+            assert extended.wait(20)
+
+    def seen(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if first and statement.startswith("UPDATE channels"):
+            extended.set()
+
+    event.listen(world.app.db.engine, "after_cursor_execute", seen)
+    world.book.hook = slow
+    assert world.run().outcome == "ok"
