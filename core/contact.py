@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from core.addresses import address_key
+from core.text import one_line, paragraphs
 
-MAX_TEXT = 100_000
 MAX_ITEMS = 100  # People lists at most 100 addresses and numbers of a person
 
 _DIAL = re.compile(r"[^\d+*#,;a-z]+")
-_NOISE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def canonical(contact: Contact) -> Contact:
         elif name in LISTS:
             values[name] = _items(value, LISTS[name]) if value else ()
         else:
-            values[name] = _text(value, lines=name == "notes") if value else ""
+            values[name] = (paragraphs if name == "notes" else one_line)(value) if value else ""
     return Contact(**values)
 
 
@@ -155,17 +154,10 @@ def _with_primary(item: Any, primary: bool) -> Any:
 
 def _clean_item(item: Any) -> Any:
     if isinstance(item, str):
-        return _text(item)
+        return one_line(item)
     if isinstance(item, Entry):
-        return Entry(_text(item.value), _text(item.label), item.primary)
-    return replace(item, **{name: _text(text) for name, text in asdict(item).items() if isinstance(text, str)})
-
-
-def _text(value: str, *, lines: bool = False) -> str:
-    text = _NOISE.sub("", value)[:MAX_TEXT]
-    if lines:
-        return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")).strip()
-    return " ".join(text.split())
+        return Entry(one_line(item.value), one_line(item.label), item.primary)
+    return replace(item, **{name: one_line(text) for name, text in asdict(item).items() if isinstance(text, str)})
 
 
 def _birthday(value: Birthday | None) -> Birthday | None:

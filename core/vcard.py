@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from core.contact import MAX_ITEMS, MAX_TEXT, Birthday, Contact, Entry, PostalAddress, canonical
+from core.contact import MAX_ITEMS, Birthday, Contact, Entry, PostalAddress, canonical
 from core.contact_file import Decode, FileContact, FileFault, FileRecord, checked_id, decode_text
+from core.text import MAX_TEXT
 from core.vcard_labels import PHONES, PLACES, Words, label_of_name, label_of_types, name_of_label
 from core.vcard_lines import Card, Property, escape, fold, read_cards, split, unescape
 

@@ -8,7 +8,7 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from models import accounts, contacts, content, links, syncing  # noqa: F401  # every table is known to the metadata then
+from models import accounts, activities, contacts, content, links, syncing  # noqa: F401  # fills the metadata
 from models.columns import Base, Json, UtcDateTime
 from models.db import Database
 

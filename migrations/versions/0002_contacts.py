@@ -162,6 +162,7 @@ def upgrade() -> None:
         sa.Column("local_modified_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("body", sa.Text(), nullable=True),
         sa.Column("selected", sa.Boolean(), nullable=True),
+        sa.Column("deed", sa.Text(), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_sent_account_id_accounts")),
         sa.PrimaryKeyConstraint("account_id", "channel", "local_id", name=op.f("pk_sent")),

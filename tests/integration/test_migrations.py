@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from core.errors import Misconfigured
-from models import accounts, contacts, content, links, syncing  # noqa: F401  # every table is known to the metadata then
+from models import accounts, activities, contacts, content, links, syncing  # noqa: F401  # fills the metadata
 from models.columns import Base
 from sync import migrate
 from sync.app import App, build_app

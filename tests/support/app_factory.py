@@ -16,7 +16,7 @@ from typing import Any
 from core.secret import Secret
 from core.settings import Settings
 from core.types import Channel
-from models import accounts, contacts, content, links, syncing  # noqa: F401  # every table is known to `Base.metadata`
+from models import accounts, activities, contacts, content, links, syncing  # noqa: F401  # fills the metadata
 from models.columns import Base
 from sync.accounts import link_password
 from sync.app import App, build_app

@@ -1,0 +1,247 @@
+"""The CRM side of the calendar as a replica: the activities one account keeps in step, and those it only takes part in.
+How an event becomes a row is `sync.activity_rows`; deciding is `core.plan`. Works in one database session."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, String, and_, case, cast, exists, not_, or_, select
+from sqlalchemy.orm import Session
+
+from core.errors import RecordGone, VersionConflict
+from core.event import Event, from_json
+from core.replica import LONG_AGO, Delta, Done, Failed, Item, Stamp, Write
+from models.activities import ActivityRow
+from models.db import parts
+from models.links import LinkRow
+from sync.activity_rows import (
+    EventText,
+    NewActivity,
+    insert_activities,
+    owners,
+    rewrite_activities,
+    set_activities,
+)
+
+GUEST = "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarAccount:
+    """Whose calendar it is. `since` is the beginning of what is synced."""
+
+    workspace_id: str
+    account_id: str
+    user_id: str
+    since: datetime
+
+
+class LocalCalendar:
+    """Activities of a workspace as one account sees them; `core.ports.Replica` over a session, the caller commits.
+
+    An activity has one main account, whose calendar decides its text. For every other account the same meeting is a
+    *guest* record without text: it says that this user's calendar shows it, and nothing is written through it.
+    """
+
+    def __init__(self, session: Session, account: CalendarAccount, now: datetime) -> None:
+        self._session = session
+        self._account = account
+        self._now = now
+
+    # -- the port
+
+    def changes(self, cursor: str | None) -> Delta[Event]:  # noqa: ARG002  # this side needs no cursor
+        """All activities of the workspace."""
+        return Delta(self._items(ActivityRow.workspace_id == self._account.workspace_id), complete=True)
+
+    def get(self, ids: Collection[str]) -> Delta[Event]:
+        """These activities; erased ones and those of other workspaces are `gone`."""
+        items: dict[str, Item[Event]] = {}
+        for some in parts(list(ids)):
+            items |= self._items(ActivityRow.id.in_(some))
+        return Delta(items, gone=frozenset(ids) - items.keys())
+
+    def write(self, writes: Sequence[Write[Event]]) -> Iterator[Done[Event] | Failed]:
+        """Carry out writes in this session; a version that moved on fails that write alone."""
+        yield from self._insert([one for one in writes if not one.id])
+        changes = [one for one in writes if one.id]
+        now: dict[str, Item[Event]] = {}
+        for some in parts([one.id for one in changes]):
+            now |= self._items(ActivityRow.id.in_(some), lock=True)
+        allowed = [(one, now[one.id]) for one in changes if one.id in now and _is_current(one, now[one.id])]
+        mine = [(one, item) for one, item in allowed if item.stamp.version != GUEST]
+        rewrite_activities(
+            self._session,
+            [
+                EventText(one.id, one.body, int(one.expect) + 1, one.modified_at)
+                for one, _ in mine
+                if one.body is not None
+            ],
+        )
+        shown = {"cancelled_at": None, "deleted_at": None, "show_in_calendar": True}
+        set_activities(self._session, [one.id for one, _ in mine if one.selected], **shown)
+        gone = [one.id for one, _ in mine if one.selected is False]
+        set_activities(self._session, gone, cancelled_at=self._now)
+        yield from (Done(one.key, _after(one, item)) for one, item in allowed)
+        for one in changes:
+            if one.id not in now:
+                yield Failed(one.key, RecordGone("the activity was erased meanwhile"))
+            elif not _is_current(one, now[one.id]):
+                yield Failed(one.key, VersionConflict("the activity was changed meanwhile"))
+
+    # -- what a plan needs
+
+    def touched(self, account_id: str, channel: str) -> set[str]:
+        """Ids of linked activities that changed against their link; guest records never do."""
+        takes_part = self._selected()
+        changed = or_(
+            ActivityRow.id.is_(None), not_(takes_part), cast(ActivityRow.version, String) != LinkRow.local_version
+        )
+        query = (
+            select(LinkRow.local_id)
+            .outerjoin(ActivityRow, ActivityRow.id == LinkRow.local_id)
+            .where(LinkRow.account_id == account_id, LinkRow.channel == channel)
+            .where(or_(ActivityRow.id.is_(None), self._is_main()))
+            .where(case((LinkRow.active.is_(True), changed), else_=takes_part))
+        )
+        return set(self._session.scalars(query))
+
+    def new(self, account_id: str, channel: str) -> dict[str, Item[Event]]:
+        """Activities of the account's owner that belong into a calendar and are in none yet."""
+        linked = exists().where(
+            LinkRow.account_id == account_id, LinkRow.channel == channel, LinkRow.local_id == ActivityRow.id
+        )
+        return self._items(
+            ActivityRow.workspace_id == self._account.workspace_id,
+            ActivityRow.owner_id == self._account.user_id,
+            ActivityRow.stand_in.is_(False),
+            ActivityRow.main_account.in_(("", self._account.account_id)),
+            self._selected(),
+            not_(linked),
+        )
+
+    def find(self, keys: Iterable[str]) -> set[str]:
+        """Ids of activities that are one of these meetings (`uid:UID|ORIGINAL`) and are not deleted."""
+        wanted = {_meeting(key) for key in keys if key.startswith("uid:")}
+        found: set[str] = set()
+        for some in parts(sorted({uid for uid, _ in wanted})):
+            query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
+                ActivityRow.workspace_id == self._account.workspace_id,
+                ActivityRow.uid.in_(some),
+                ActivityRow.deleted_at.is_(None),
+            )
+            found |= {one for one, uid, original in self._session.execute(query) if (uid, original) in wanted}
+        return found
+
+    def adjust(self, remote: Delta[Event]) -> Delta[Event]:
+        """Meetings whose text another account decides lose it here: this account only takes part in them."""
+        guests = {key for _, key in self._others({_key(item) for item in remote.items.values()})}
+        if not guests:
+            return remote
+        items = {
+            one: replace(item, body=_identity(item.body))
+            if _key(item) in guests and not item.extra.get("owned")
+            else item
+            for one, item in remote.items.items()
+        }
+        return replace(remote, items=items)
+
+    def claim(self, remote: Delta[Event]) -> None:
+        """Meetings that this account organizes are its own from now on, whoever synced them first as a stand-in."""
+        led = {_key(item) for item in remote.items.values() if item.extra.get("owned")}
+        ids = [one for one, _ in self._others(led)]
+        mine = {"main_account": self._account.account_id, "owner_id": self._account.user_id, "stand_in": False}
+        set_activities(self._session, ids, **mine)
+
+    def taken(self, ids: Collection[str]) -> None:
+        """These activities are about to be put into this account's calendar: no other account shall do it too."""
+        for some in parts(list(ids)):
+            free = select(ActivityRow.id).where(ActivityRow.id.in_(some), ActivityRow.main_account == "")
+            set_activities(self._session, list(self._session.scalars(free)), main_account=self._account.account_id)
+
+    # -- reading
+
+    def _others(self, meetings: set[tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:
+        """Those of these meetings whose text another account decides: id and meeting."""
+        found: list[tuple[str, tuple[str, str]]] = []
+        for some in parts(sorted({uid for uid, _ in meetings if uid})):
+            query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
+                ActivityRow.workspace_id == self._account.workspace_id,
+                ActivityRow.uid.in_(some),
+                ActivityRow.main_account.not_in(("", self._account.account_id)),
+            )
+            rows = self._session.execute(query)
+            found += [(one, (uid, original)) for one, uid, original in rows if (uid, original) in meetings]
+        return found
+
+    def _is_main(self) -> ColumnElement[bool]:
+        return ActivityRow.main_account.in_(("", self._account.account_id))
+
+    def _selected(self) -> ColumnElement[bool]:
+        return and_(
+            ActivityRow.show_in_calendar.is_(True),
+            ActivityRow.deleted_at.is_(None),
+            ActivityRow.cancelled_at.is_(None),
+            or_(ActivityRow.ends_at.is_(None), ActivityRow.ends_at >= self._account.since),
+        )
+
+    def _items(self, *conditions: ColumnElement[bool], lock: bool = False) -> dict[str, Item[Event]]:
+        query = select(ActivityRow, self._selected()).where(
+            ActivityRow.workspace_id == self._account.workspace_id, *conditions
+        )
+        query = query.execution_options(populate_existing=True)
+        rows = self._session.execute(query.with_for_update(of=ActivityRow) if lock else query)
+        return {row.id: self._item(row, bool(selected)) for row, selected in rows}
+
+    def _item(self, row: ActivityRow, selected: bool) -> Item[Event]:
+        body = from_json(row.body)
+        if row.main_account not in ("", self._account.account_id):
+            return Item(row.id, Stamp(GUEST, LONG_AGO), True, _identity(body), row.id)
+        deleted = row.deleted_at is not None
+        return Item(row.id, Stamp(str(row.version), row.modified_at), selected, body, row.id, deleted=deleted)
+
+    # -- writing
+
+    def _insert(self, writes: Sequence[Write[Event]]) -> Iterator[Done[Event]]:
+        bodies = [one.body or Event() for one in writes]
+        known = owners(self._session, self._account.workspace_id, {body.organizer for body in bodies})
+        fresh = [
+            NewActivity(
+                body,
+                known.get(body.organizer, self._account.user_id),
+                one.modified_at,
+                stand_in=known.get(body.organizer) is None,
+                main_account=self._account.account_id,
+                origin_account=self._account.account_id,
+            )
+            for one, body in zip(writes, bodies, strict=True)
+        ]
+        ids = insert_activities(self._session, self._account.workspace_id, fresh, self._now)
+        for activity_id, one, body in zip(ids, writes, bodies, strict=True):
+            yield Done(one.key, Item(activity_id, Stamp("1", one.modified_at), True, body, activity_id))
+
+
+def _key(item: Item[Event]) -> tuple[str, str]:
+    return item.body.uid, item.body.original
+
+
+def _identity(body: Event) -> Event:
+    """Which meeting it is, and nothing of it."""
+    return Event(uid=body.uid, original=body.original)
+
+
+def _meeting(key: str) -> tuple[str, str]:
+    uid, _, original = key.removeprefix("uid:").rpartition("|")
+    return uid, original
+
+
+def _is_current(one: Write[Event], now: Item[Event]) -> bool:
+    return one.body is None or now.stamp.version == one.expect
+
+
+def _after(one: Write[Event], now: Item[Event]) -> Item[Event]:
+    if one.body is not None and now.stamp.version != GUEST:
+        now = replace(now, body=one.body, stamp=Stamp(str(int(one.expect) + 1), one.modified_at))
+    return now if one.selected is None else replace(now, selected=one.selected)
