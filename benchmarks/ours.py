@@ -3,6 +3,7 @@ Starting that process is left to `ours_runs.py`, its command line to `ours_child
 
 from __future__ import annotations
 
+import atexit
 import base64
 import hashlib
 import ipaddress
@@ -177,4 +178,6 @@ def _open_app(task: Task) -> App:
 
     app = _app(task)
     settle_in()
+    # A parser process counts as ours once it has been waited for.
+    atexit.register(app.close)
     return app
