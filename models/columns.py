@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, Text
@@ -25,6 +26,14 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=CONVENTION)
 
 
+@runtime_checkable
+class Bulk(Protocol):
+    """A column type that prepares the values of many rows at once, the same way as one by one."""
+
+    def bind_many(self, values: Sequence[Any], dialect: Dialect) -> Sequence[Any]:
+        """What the driver takes for each of the values."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC time. A naive value is refused: it would silently mean another zone."""
 
@@ -38,6 +47,13 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a naive time cannot be stored")
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def bind_many(self, values: Sequence[datetime | None], dialect: Dialect) -> Sequence[Any]:
+        """Many values as the driver takes them: as text for SQLite, in the form that SQLAlchemy reads there."""
+        moments = [self.process_bind_param(value, dialect) for value in values]
+        if dialect.name != "sqlite":
+            return moments
+        return [moment and moment.isoformat(" ", "microseconds") for moment in moments]
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -53,6 +69,10 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else orjson.dumps(value).decode()
+
+    def bind_many(self, values: Sequence[Any], _dialect: Dialect) -> Sequence[str | None]:
+        """Many values as the driver takes them; most lists of a message are empty."""
+        return ["[]" if value == [] else None if value is None else orjson.dumps(value).decode() for value in values]
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else orjson.loads(value)

@@ -16,7 +16,7 @@ from core.identity import message_identity
 from core.mail_settings import wants_labels
 from core.mailbox import Window, windows
 from core.packs import ParsedWindow, RawMail
-from core.types import FetchedMessage, MailboxStatus, MessageHead, ParsedMail
+from core.types import FetchedMessage, MailboxStatus, MessageHead
 from core.uidset import UidSet
 from models.content import LocationRow, MessageRow
 from sync.mail_quarantine import set_aside
@@ -79,7 +79,7 @@ def _look_up(run: MailRun, box: Box, uids: UidSet) -> UidSet:
     Returns these, and those whose labels nobody wants.
     """
     heads = list(run.source.heads(uids, identity=True)) if uids else []
-    identities = {head.uid: identity_of(head, parse_header_only(head.header)) for head in heads}
+    identities = {head.uid: _identity_by_header(head) for head in heads}
     with run.app.db.reading() as session:
         known = known_messages(session, run.lease.account_id, set(identities.values()))
     found = [(head, known[identities[head.uid]]) for head in heads if identities[head.uid] in known]
@@ -105,12 +105,17 @@ def wanted_here(run: MailRun, box: Box, head: MessageHead) -> bool:
     return wants_labels(run.settings, head.labels or (), box.mailbox)
 
 
-def identity_of(head: MessageHead, mail: ParsedMail) -> bytes:
+def identity_of(head: MessageHead, message_id: str, date_header: str, subject: str, sender: str) -> bytes:
     """What makes two locations show one message: Gmail's own id, else `core.identity.message_identity`."""
     if head.gm_msgid:
         return b"gm" + head.gm_msgid.to_bytes(8, "big")
+    return message_identity(message_id, date_header, head.size, head.internal_date, subject, sender)
+
+
+def _identity_by_header(head: MessageHead) -> bytes:
+    mail = parse_header_only(head.header)
     sender = next((address.key for address in mail.addresses if address.role == "from"), "")
-    return message_identity(mail.message_id, mail.date_header, head.size, head.internal_date, mail.subject, sender)
+    return identity_of(head, mail.message_id, mail.date_header, mail.subject, sender)
 
 
 class _Pipeline:
@@ -168,7 +173,9 @@ def commit_window(
     """Store one window and its cursor in one transaction."""
     items = parsed.items if parsed else ()
     arrivals = [
-        Arrival(message, item, identity_of(message.head, item.mail))
+        Arrival(
+            message, item, identity_of(message.head, item.message_id, item.date_header, item.subject, item.sender_key)
+        )
         for message, item in zip(messages, items, strict=True)
     ]
     state = replace(box.state, done=box.state.done | covers)
