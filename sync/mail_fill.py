@@ -16,7 +16,8 @@ from core.identity import message_identity
 from core.mail_settings import wants_labels
 from core.mailbox import Window, windows
 from core.packs import ParsedWindow, RawMail
-from core.types import FetchedMessage, MailboxStatus, MessageHead
+from core.ports import FetchedWindow
+from core.types import MailboxStatus, MessageHead
 from core.uidset import UidSet
 from models.content import LocationRow, MessageRow
 from sync.mail_quarantine import set_aside
@@ -67,7 +68,7 @@ def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: boo
         if uids := window.uids & wanted:
             asked[uids] = window.covers
         else:
-            commit_window(run, box, (), window.covers, None)
+            commit_window(run, box, FetchedWindow(UidSet(), ()), window.covers, None)
     missing = fetch_and_store(run, box, asked)
     if missing:
         recover(run, box, missing)
@@ -124,12 +125,12 @@ class _Pipeline:
 
     def __init__(self, run: MailRun, box: Box) -> None:
         self._run, self._box = run, box
-        self._parsing: deque[tuple[int, tuple[FetchedMessage, ...], UidSet]] = deque()
+        self._parsing: deque[tuple[int, FetchedWindow, UidSet]] = deque()
 
-    def add(self, messages: tuple[FetchedMessage, ...], covers: UidSet) -> None:
+    def add(self, window: FetchedWindow, covers: UidSet) -> None:
         """Hand over a window that was read; stores the one before it when that is parsed."""
-        raw = [RawMail(m.data, complete=len(m.data) >= m.head.size) for m in messages]
-        self._parsing.append((self._run.parser.submit(raw) if raw else 0, messages, covers))
+        raw = [RawMail(m.data, complete=len(m.data) >= m.head.size) for m in window.messages]
+        self._parsing.append((self._run.parser.submit(raw) if raw else 0, window, covers))
         while len(self._parsing) >= AHEAD:
             self._store_one()
 
@@ -139,9 +140,9 @@ class _Pipeline:
             self._store_one()
 
     def _store_one(self) -> None:
-        ticket, messages, covers = self._parsing.popleft()
-        parsed = self._run.parser.collect(ticket) if messages else None
-        commit_window(self._run, self._box, messages, covers, parsed)
+        ticket, window, covers = self._parsing.popleft()
+        parsed = self._run.parser.collect(ticket) if window.messages else None
+        commit_window(self._run, self._box, window, covers, parsed)
 
 
 def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidSet:
@@ -150,14 +151,15 @@ def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidS
     Returns the UIDs that did not come; these are not marked.
     """
     missing = UidSet()
-    stream = run.source.fetch(list(asked), first=run.first_bytes)
+    # Where all bytes are wanted, nothing is gained by the list of what will come anyway.
+    stream = run.source.fetch(list(asked), first=run.first_bytes, outline=not run.whole)
     pipeline = _Pipeline(run, box)
     with closing(stream):
         try:
             for window in stream:
                 lost = window.uids - UidSet.of(message.head.uid for message in window.messages)
                 missing |= lost
-                pipeline.add(window.messages, asked[window.uids] - lost)
+                pipeline.add(window, asked[window.uids] - lost)
                 run.checkpoint()
         except (SliceEnded, Transient):
             # What came before the slice or the connection ended is whole, and need not be fetched again.
@@ -167,21 +169,22 @@ def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidS
     return missing
 
 
-def commit_window(
-    run: MailRun, box: Box, messages: Sequence[FetchedMessage], covers: UidSet, parsed: ParsedWindow | None
-) -> None:
+def commit_window(run: MailRun, box: Box, window: FetchedWindow, covers: UidSet, parsed: ParsedWindow | None) -> None:
     """Store one window and its cursor in one transaction."""
     items = parsed.items if parsed else ()
     arrivals = [
         Arrival(
-            message, item, identity_of(message.head, item.message_id, item.date_header, item.subject, item.sender_key)
+            message,
+            item,
+            identity_of(message.head, item.message_id, item.date_header, item.subject, item.sender_key),
+            window.structures.get(message.head.uid),
         )
-        for message, item in zip(messages, items, strict=True)
+        for message, item in zip(window.messages, items, strict=True)
     ]
     state = replace(box.state, done=box.state.done | covers)
     with run.step() as session:
         if parsed:
-            new = store_window(
+            new, completed = store_window(
                 session,
                 workspace_id=run.lease.workspace_id,
                 account_id=run.lease.account_id,
@@ -193,7 +196,8 @@ def commit_window(
             )
             run.counts["new"] += new
             run.counts["found again"] += len(arrivals) - new
-        run.done += len(messages)
+            run.counts["long messages completed"] += completed
+        run.done += len(window.messages)
         save_state(session, box.id, state)
     box.state = state
 
@@ -210,7 +214,7 @@ def recover(run: MailRun, box: Box, missing: UidSet) -> None:
         with closing(stream):
             for window in stream:
                 got = UidSet.of(message.head.uid for message in window.messages)
-                pipeline.add(window.messages, got)
+                pipeline.add(window, got)
                 pipeline.drain()
                 rest = uids - got
                 problems = dict.fromkeys(rest, window.problem)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.mailbox import MailboxState
 from core.packs import ParsedItem
+from core.ports import Structure
 from core.types import FetchedMessage, MessageHead
 from core.uidset import UidSet
 from models.bulk import insert_rows, insert_values, update_rows
@@ -26,15 +27,30 @@ from models.db import affected, parts
 from models.syncing import MailboxRow, QuarantineRow
 from sync.correspondents import store_people
 from sync.ids import next_message_ids
+from sync.packing import attachment_json
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message as it came, parsed, with its identity: ready to be stored."""
+    """A message as it came, parsed, with its identity: ready to be stored.
+
+    `structure` is what the server told of a message that came cut; None: not asked, or not told.
+    """
 
     fetched: FetchedMessage
     item: ParsedItem
     identity: bytes
+    structure: Structure | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether only the beginning of the message is here."""
+        return self.fetched.head.size > len(self.fetched.data)
+
+    @property
+    def completed(self) -> bool:
+        """Whether it came cut, and yet its text and its list of attachments are whole."""
+        return self.cut and self.structure is not None and self.item.text_complete
 
 
 def state_of(row: MailboxRow) -> MailboxState:
@@ -104,10 +120,11 @@ def store_window(
     pack: bytes,
     correspondents: dict[str, int],
     now: datetime,
-) -> int:
+) -> tuple[int, int]:
     """Store messages with their bytes, people and locations; one that is known only gains a location.
 
-    `correspondents` caches ids by address over the windows of a run. Returns how many messages were new.
+    `correspondents` caches ids by address over the windows of a run. Returns how many messages were new, and how
+    many of these came cut and need nothing more.
     """
     known = known_messages(session, account_id, [arrival.identity for arrival in arrivals])
     fresh: dict[bytes, Arrival] = {}
@@ -128,7 +145,7 @@ def store_window(
     again = [(a.fetched.head, known[a.identity]) for a in arrivals if a.identity in known]
     if again:
         place(session, mailbox_id, again)
-    return len(fresh)
+    return len(fresh), sum(one.completed for one in fresh.values())
 
 
 # The columns of a new message, in the order of `message_values`.
@@ -157,7 +174,7 @@ def message_values(arrival: Arrival, message_id: int, account_id: str, pack_id: 
         item.sent_at,
         min(head.internal_date or item.sent_at or now, now),
         item.snippet,
-        item.attachments,
+        [attachment_json(one) for one in arrival.structure.attachments] if arrival.structure else item.attachments,
         item.calendar,
         item.marks,
         item.defects,
@@ -269,7 +286,7 @@ def _note_unfinished(session: Session, mailbox_id: int, fresh: Mapping[int, Arri
             "text_whole": arrival.item.text_complete,
         }
         for message_id, arrival in fresh.items()
-        if arrival.fetched.head.size > len(arrival.fetched.data)
+        if arrival.cut and not arrival.completed
     ]
     insert_rows(session, UnfinishedRow, rows)
 
