@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import Insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from core.packs import ParsedItem
@@ -48,6 +48,8 @@ def _look_up(session: Session, workspace_id: str, keys: list[str], cache: dict[s
 
 
 def _insert_ignoring(session: Session, table: type[CorrespondentRow]) -> Insert:
-    postgres = session.get_bind().dialect.name == "postgresql"
-    statement = postgresql.insert(table) if postgres else sqlite.insert(table)
-    return statement.on_conflict_do_nothing()
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # not small, and SQLite has no use for it
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

@@ -20,6 +20,7 @@ from core.ports import FetchedWindow
 from core.types import MailboxStatus, MessageHead
 from core.uidset import UidSet
 from models.content import LocationRow, MessageRow
+from models.syncing import MailboxRow
 from sync.mail_quarantine import set_aside
 from sync.mail_run import Box, MailRun, SliceEnded
 from sync.mail_store import Arrival, known_messages, place, save_state, store_window
@@ -44,19 +45,24 @@ def fill(run: MailRun, box: Box, seen: MailboxStatus, *, most: int | None = None
         run.total, box.counted = run.total + len(scope), True
     size = WHOLE_WINDOW if run.whole else WINDOW
     cut = windows(scope, box.state.done, seen.uidnext, size=size, first_size=FIRST_WINDOW)
-    # For a handful of messages the question costs more than its answer saves.
-    look_up = bool(run.choice) or len(scope) <= WINDOW or _may_hold_known(run, box)
+    look_up = bool(run.choice) or _may_hold_known(run, box)
     chosen = islice(cut, most)
     while group := list(islice(chosen, GROUP)):
         _fill_group(run, box, group, look_up=look_up)
 
 
 def _may_hold_known(run: MailRun, box: Box) -> bool:
-    """Whether messages of this mailbox may be stored already: because another one shows them, or none does."""
-    here = select(LocationRow.uid).where(LocationRow.message_id == MessageRow.id, LocationRow.mailbox_id == box.id)
+    """Whether messages of this mailbox may be stored already: because another one shows them, or none does. In doubt
+    it is no harm to say no: what is known is then fetched again, not stored twice."""
+    if box.state.resyncs:
+        return True  # its places were void, and not all are found again yet
+    mine = select(MailboxRow.id).where(MailboxRow.account_id == run.lease.account_id, MailboxRow.id != box.id)
+    elsewhere = select(LocationRow.uid).where(LocationRow.mailbox_id.in_(mine)).limit(1)
+    nowhere = select(MessageRow.id).where(MessageRow.account_id == run.lease.account_id)
     with run.app.db.reading() as session:
-        elsewhere = select(MessageRow.id).where(MessageRow.account_id == run.lease.account_id, ~here.exists())
-        return session.scalar(elsewhere.limit(1)) is not None
+        if session.scalar(elsewhere) is not None:
+            return True
+        return session.scalar(nowhere.where(MessageRow.unplaced_at.is_not(None)).limit(1)) is not None
 
 
 def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: bool) -> None:

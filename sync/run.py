@@ -4,8 +4,7 @@ What a mail run does is `sync.mail`; when runs happen is `sync.scheduler`."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -64,8 +63,9 @@ def run_sync(
     lease = take_lease(app, account_id, channel, trigger=trigger)
     report = RunReport(lease.run_id, "failed", {}, error="the run broke off")
     retry_after: float | None = None
+    runs: list[MailRun] = []
     try:
-        report = _mail(app, lease, watch)
+        report = _mail(app, lease, watch, runs)
     except LeaseLost as error:
         report = _failed(lease, "stopped", error)
     except NeedsRelink as error:
@@ -80,7 +80,7 @@ def run_sync(
         # A provider row that was deleted, a record that cannot be read: told on the run, tried again later.
         report = _failed(lease, "failed", error)
     finally:
-        _finish(app, lease, report, retry_after)
+        _finish(app, lease, report, retry_after, runs)
     return report
 
 
@@ -88,15 +88,19 @@ def _failed(lease: Lease, outcome: str, error: TwinboxError) -> RunReport:
     return RunReport(lease.run_id, outcome, {}, str(error), error.advice)
 
 
-def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
+def _mail(app: App, lease: Lease, watch: Watch, runs: list[MailRun]) -> RunReport:
+    """Do the work. The run, once it has begun, is put into `runs`: what it counted holds however it ends."""
     with app.db.reading() as session:
         channel = session.get_one(ChannelRow, (lease.account_id, lease.channel.value))
         today = channel.bytes_used if channel.bytes_day == app.clock().date() else 0
         settings = MailSettings.read(channel.settings)
+    if channel.last_success_at is None:
+        app.parsers.warm()  # a first sync will need it; it starts while we connect
     ends = app.clock() + timedelta(seconds=app.settings.slice_seconds)
     source = open_mail(app, lease.account_id)
     with app.parsers.borrow() as parser:
         run = MailRun(app, lease, source, parser, settings, today, ends, watch)
+        runs.append(run)
         try:
             run_mail(run, lambda: open_mail(app, lease.account_id))
             outcome = "partial" if run.problems or _has_aside(app, lease) else "ok"
@@ -104,8 +108,6 @@ def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
             outcome = "continued"
         finally:
             run.source.close()
-            with suppress(LeaseLost), run.step() as session:
-                run.phase = ""
     return RunReport(lease.run_id, outcome, _told(run.counts), problems=tuple(run.problems))
 
 
@@ -118,7 +120,7 @@ def _told(counts: Counter[str]) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None) -> None:
+def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None, runs: Sequence[MailRun]) -> None:
     now = app.clock()
     with app.db.transaction() as session:
         values: dict[str, object] = {
@@ -131,6 +133,9 @@ def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None
         session.execute(update(RunRow).where(RunRow.id == lease.run_id).values(**values))
         if not lease.release(session, **_schedule(session, lease, report, now, retry_after)):
             return
+        for run in runs:
+            run.phase = ""
+            run.save(session)
         if report.outcome == "needs_relink":
             _park(session, lease.account_id, report)
     log.info("run finished", run=lease.run_id, account=lease.account_id, outcome=report.outcome, **report.counts)
