@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import orjson
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, Text
@@ -26,15 +26,15 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=CONVENTION)
 
 
-@runtime_checkable
-class Bulk(Protocol):
+class Bulk:
     """A column type that prepares the values of many rows at once, the same way as one by one."""
 
     def bind_many(self, values: Sequence[Any], dialect: Dialect) -> Sequence[Any]:
         """What the driver takes for each of the values."""
+        raise NotImplementedError
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class UtcDateTime(Bulk, TypeDecorator[datetime]):
     """An aware UTC time. A naive value is refused: it would silently mean another zone."""
 
     impl = DateTime(timezone=True)
@@ -61,7 +61,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Json(TypeDecorator[Any]):
+class Json(Bulk, TypeDecorator[Any]):
     """JSON text, encoded by orjson: the same bytes on SQLite and PostgreSQL."""
 
     impl = Text
@@ -70,7 +70,7 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else orjson.dumps(value).decode()
 
-    def bind_many(self, values: Sequence[Any], _dialect: Dialect) -> Sequence[str | None]:
+    def bind_many(self, values: Sequence[Any], dialect: Dialect) -> Sequence[str | None]:
         """Many values as the driver takes them; most lists of a message are empty."""
         return ["[]" if value == [] else None if value is None else orjson.dumps(value).decode() for value in values]
 

@@ -14,6 +14,7 @@ import pytest
 from core.errors import ItemRejected, Transient
 from core.packs import ParsedWindow, RawMail, Slice
 from sync.packing import join_windows, unpack_raw, unpack_text
+from sync.parser_pool import ParserPool
 from sync.parser_process import InProcessParser, ParserLimits, ParserProcess
 from tests.support.mail_corpus import large_corpus, small_corpus
 from tests.support.mail_factory import make_mail
@@ -182,6 +183,19 @@ def test_stopping_leaves_no_process_behind() -> None:
     assert not psutil.pid_exists(pid)
     assert len(parser.parse_window(ordinary(2)).items) == 2  # it starts again at need
     parser.stop()
+
+
+def test_a_pool_that_was_warmed_lends_the_process_that_is_starting() -> None:
+    pool = ParserPool(ParserLimits())
+    pool.warm()
+    pool.warm()  # one is enough
+    (started,) = (child for child in psutil.Process().children() if "sync.parser_child" in child.cmdline())
+    with pool.borrow() as parser:
+        assert isinstance(parser, ParserProcess)
+        assert parser.pid == started.pid
+        assert subjects(parser.parse_window(ordinary(2))) == ["Number 0", "Number 1"]
+    pool.close()
+    assert not started.is_running()
 
 
 def test_a_child_that_cannot_start_is_a_passing_fault_with_advice() -> None:
