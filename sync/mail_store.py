@@ -23,7 +23,7 @@ from models.content import (
     PackRow,
     UnfinishedRow,
 )
-from models.db import affected, parts
+from models.db import affected, parts, table_of
 from models.syncing import MailboxRow, QuarantineRow
 from sync.correspondents import store_people
 from sync.ids import next_message_ids
@@ -73,7 +73,7 @@ def state_of(row: MailboxRow) -> MailboxState:
 def save_state(session: Session, mailbox_id: int, state: MailboxState, problem: str = "") -> None:
     """Write the cursor; always in the transaction of the data it stands for."""
     session.execute(
-        update(MailboxRow)
+        update(table_of(MailboxRow))
         .where(MailboxRow.id == mailbox_id)
         .values(
             uidvalidity=state.uidvalidity,

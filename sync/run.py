@@ -17,6 +17,7 @@ from core.mail_settings import MailSettings
 from core.schedule import next_run
 from core.types import Channel
 from models.accounts import AccountRow
+from models.db import table_of
 from models.syncing import ChannelRow, RunRow
 from sync.app import App
 from sync.lease import Lease, take_lease
@@ -130,7 +131,7 @@ def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None
             "advice": report.advice,
             "phase": "",
         }
-        session.execute(update(RunRow).where(RunRow.id == lease.run_id).values(**values))
+        session.execute(update(table_of(RunRow)).where(RunRow.id == lease.run_id).values(**values))
         if not lease.release(session, **_schedule(session, lease, report, now, retry_after)):
             return
         for run in runs:
