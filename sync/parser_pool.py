@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sync.parser_process import Parser, ParserLimits, ParserProcess
 
@@ -19,8 +19,8 @@ class ParserPool:
         self._idle: list[ParserProcess] = []
 
     def warm(self) -> None:
-        """Let one process begin to start if none is idle: soon somebody will need it."""
-        with self._lock:
+        """Let one process begin to start if none is idle. If it cannot, whoever needs it later is told."""
+        with self._lock, suppress(OSError):
             if not self._idle:
                 parser = ParserProcess(self._limits)
                 parser.warm()

@@ -138,6 +138,7 @@ class ParserProcess:
 
     def start(self) -> None:
         """Starts the child unless it runs, and waits until it is ready; `submit` does it too."""
+        early = self._child is not None
         self.warm()
         if self._ready:
             return
@@ -145,6 +146,9 @@ class ParserProcess:
             self._answer(self._clock() + _START_SECONDS)
         except _ChildFailed as error:
             self._kill()
+            if early:  # it may have been killed while it waited for work
+                self.start()
+                return
             raise Transient(
                 "the mail parser process does not start",
                 advice="Check that the machine has memory left and that the installation is complete.",

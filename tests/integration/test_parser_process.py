@@ -198,6 +198,17 @@ def test_a_pool_that_was_warmed_lends_the_process_that_is_starting() -> None:
     assert not started.is_running()
 
 
+def test_a_child_that_was_killed_while_it_waited_for_work_is_replaced() -> None:
+    parser = ParserProcess()
+    parser.warm()
+    killed = parser.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert subjects(parser.parse_window(ordinary(1))) == ["Number 0"]
+    assert parser.pid not in (None, killed)
+    parser.stop()
+
+
 def test_a_child_that_cannot_start_is_a_passing_fault_with_advice() -> None:
     parser = ParserProcess(ParserLimits(address_space=10**30))  # no limit can be that large
     with pytest.raises(Transient, match="does not start") as caught:
