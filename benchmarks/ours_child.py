@@ -41,6 +41,7 @@ def _sync(task: ours.Task) -> dict[str, float | None]:
     newest: list[float] = []
     if task.warm_up:
         ours.sync_one(replace(task, accounts=(task.warm_up,)), lambda _: None)
+    before = ours.stored(task).stored_bytes if task.warm_up or task.repeat > 1 else 0
     cpu = _cpu()
     started = time.perf_counter()
 
@@ -48,11 +49,12 @@ def _sync(task: ours.Task) -> dict[str, float | None]:
         if count >= ours.NEWEST and not newest:
             newest.append(time.perf_counter() - started)
 
-    outcome = ours.sync_one(task, usable)
+    ours.sync_one(task, usable)
     wall, used = time.perf_counter() - started, _cpu() - cpu
+    outcome = ours.stored(task)
     told: dict[str, float | None] = {
         "messages": outcome.messages,
-        "stored_bytes": outcome.stored_bytes,
+        "stored_bytes": outcome.stored_bytes - before,
         "newest_200_seconds": newest[0] if newest else None,
     }
     if task.warm_up:

@@ -4,9 +4,8 @@ Making and reading packs is `sync.packing`, where they are kept is the caller's 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from core.types import ParsedMail
+from datetime import datetime
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,28 @@ class Slice(NamedTuple):  # tuples: built three times as fast, and a first sync 
 
 
 class ParsedItem(NamedTuple):
-    """One parsed message of a window. `mail.text` is empty: the text lies in the pack under `text`.
+    """One parsed message of a window, in the form it is stored in; the meaning is that of `core.types.ParsedMail`.
 
-    `snippet` is the beginning of the text, 160 characters at most, white space collapsed.
+    `sender` is its first From for people to read, `sender_key` for comparing. `people` is role, name and address of
+    everybody, `roles` the roles of each normalised address. `snippet` is the beginning of the text, 160 characters at
+    most, white space collapsed; the text itself lies in the pack under `text`.
     """
 
-    mail: ParsedMail
+    message_id: str
+    date_header: str
+    refs: list[str]
+    subject: str
+    sender: str
+    sender_key: str
+    people: list[list[str]]
+    roles: dict[str, str]
+    sent_at: datetime | None
     snippet: str
+    text_complete: bool
+    attachments: list[dict[str, Any]]
+    calendar: dict[str, Any] | None
+    marks: list[str]
+    defects: list[str]
     raw: Slice
     text: Slice
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
@@ -70,12 +70,14 @@ class Structure:
 @dataclass(frozen=True, slots=True)
 class FetchedWindow:
     """One window of UIDs as it came. `problem` says why the server broke it off, "" when it is complete; a UID of the
-    window that has no message was removed meanwhile, or came without a body.
+    window that has no message was removed meanwhile, or came without a body. `structures` has what the server told of
+    messages that came cut, where it was asked.
     """
 
     uids: UidSet
     messages: tuple[FetchedMessage, ...]
     problem: str = ""
+    structures: Mapping[int, Structure] = field(default_factory=dict)
 
 
 class MailSource(Protocol):
@@ -109,8 +111,12 @@ class MailSource(Protocol):
         A message that is gone, or of which the server cannot give these, is left out.
         """
 
-    def fetch(self, windows: Sequence[UidSet], *, first: int) -> Generator[FetchedWindow, None, None]:
-        """Heads with the first `first` bytes of each message, window by window as they complete."""
+    def fetch(
+        self, windows: Sequence[UidSet], *, first: int, outline: bool = False
+    ) -> Generator[FetchedWindow, None, None]:
+        """Heads with the first `first` bytes of each message, window by window as they complete; with `outline` also
+        the structures of messages that are longer, as far as the server gives them.
+        """
 
     def read(self, uid: int, section: str, offset: int, length: int) -> bytes:
         """A byte range of one body section ("" = the whole message); shorter at its end. Raises ItemRejected."""

@@ -13,21 +13,28 @@ from sqlalchemy import Dialect
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from models.columns import Base
+from models.columns import Base, Bulk
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def insert_rows(session: Session, table: type[Base], rows: Rows) -> None:
     """Insert rows, all with the same keys: names of columns."""
+    if rows:
+        names = tuple(rows[0])
+        insert_values(session, table, names, [tuple([row[name] for name in names]) for row in rows])
+
+
+def insert_values(session: Session, table: type[Base], names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows given as tuples of values in the order of `names`."""
     if not rows:
         return
     connection = session.connection()
-    columns = [table.__table__.columns[name] for name in rows[0]]
-    names = ", ".join(_quoted(connection.dialect, column) for column in columns)
+    columns = [table.__table__.columns[name] for name in names]
+    quoted = ", ".join(_quoted(connection.dialect, column) for column in columns)
     places = ", ".join([_place(connection.dialect)] * len(columns))
-    statement = f"INSERT INTO {table.__tablename__} ({names}) VALUES ({places})"  # noqa: S608  # names of our own
-    connection.exec_driver_sql(statement, _values(connection.dialect, columns, rows))
+    statement = f"INSERT INTO {table.__tablename__} ({quoted}) VALUES ({places})"  # noqa: S608  # names of our own
+    connection.exec_driver_sql(statement, _bound(connection.dialect, columns, rows))
 
 
 def update_rows(session: Session, table: type[Base], rows: Rows, *, key: Sequence[str]) -> None:
@@ -42,7 +49,9 @@ def update_rows(session: Session, table: type[Base], rows: Rows, *, key: Sequenc
     sets = ", ".join(f"{_quoted(connection.dialect, column)} = {place}" for column in wanted)
     tests = " AND ".join(f"{_quoted(connection.dialect, column)} = {place}" for column in where)
     statement = f"UPDATE {table.__tablename__} SET {sets} WHERE {tests}"  # noqa: S608  # names of our own
-    connection.exec_driver_sql(statement, _values(connection.dialect, [*wanted, *where], rows))
+    names = [*(column.name for column in wanted), *key]
+    values = [tuple([row[name] for name in names]) for row in rows]
+    connection.exec_driver_sql(statement, _bound(connection.dialect, [*wanted, *where], values))
 
 
 def _quoted(dialect: Dialect, column: KeyedColumnElement[Any]) -> str:
@@ -53,10 +62,15 @@ def _place(dialect: Dialect) -> str:
     return "?" if dialect.paramstyle == "qmark" else "%s"
 
 
-def _values(dialect: Dialect, columns: Sequence[KeyedColumnElement[Any]], rows: Rows) -> list[tuple[Any, ...]]:
-    values = []
-    for column in columns:
-        process = column.type.dialect_impl(dialect).bind_processor(dialect)
-        given = [row[column.name] for row in rows]
-        values.append([process(value) for value in given] if process else given)
+def _bound(
+    dialect: Dialect, columns: Sequence[KeyedColumnElement[Any]], rows: Sequence[tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
+    """The rows with their values as the driver takes them; most columns take theirs as they are."""
+    values: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for at, column in enumerate(columns):
+        kind = column.type
+        if isinstance(kind, Bulk):
+            values[at] = kind.bind_many(values[at], dialect)
+        elif process := kind.dialect_impl(dialect).bind_processor(dialect):
+            values[at] = [process(value) for value in values[at]]
     return list(zip(*values, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +29,15 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=CONVENTION)
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class Bulk:
+    """A column type that prepares the values of many rows at once, the same way as one by one."""
+
+    def bind_many(self, values: Sequence[Any], dialect: Dialect) -> Sequence[Any]:
+        """What the driver takes for each of the values."""
+        raise NotImplementedError
+
+
+class UtcDateTime(Bulk, TypeDecorator[datetime]):
     """An aware UTC time. A naive value is refused: it would silently mean another zone."""
 
     impl = DateTime(timezone=True)
@@ -42,13 +51,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
+    def bind_many(self, values: Sequence[datetime | None], dialect: Dialect) -> Sequence[Any]:
+        """Many values as the driver takes them: as text for SQLite, in the form that SQLAlchemy reads there."""
+        moments = [self.process_bind_param(value, dialect) for value in values]
+        if dialect.name != "sqlite":
+            return moments
+        return [moment and moment.isoformat(" ", "microseconds") for moment in moments]
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Json(TypeDecorator[Any]):
+class Json(Bulk, TypeDecorator[Any]):
     """JSON text, encoded by orjson: the same bytes on SQLite and PostgreSQL."""
 
     impl = Text
@@ -56,6 +72,10 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else orjson.dumps(value).decode()
+
+    def bind_many(self, values: Sequence[Any], dialect: Dialect) -> Sequence[str | None]:
+        """Many values as the driver takes them; most lists of a message are empty."""
+        return ["[]" if value == [] else None if value is None else orjson.dumps(value).decode() for value in values]
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else orjson.loads(value)

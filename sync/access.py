@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -15,10 +16,12 @@ from core.errors import Conflict, NeedsRelink, NotFound, Transient
 from core.provider import AuthMethod, OAuthClient, OAuthEndpoints
 from core.secret import Secret
 from models.accounts import AccountRow, SecretRow
-from providers.protocols import oauth2
 from sync.app import App
 from sync.registry import find_provider
 from sync.vault import Keep, StoredSecret, read_secret, write_secret
+
+if TYPE_CHECKING:
+    from providers.protocols import oauth2
 
 Wait = Callable[[float], None]
 
@@ -171,6 +174,8 @@ class AccountAccess:
 
     def _renew(self, endpoints: OAuthEndpoints, client: OAuthClient, lease: _Lease) -> None:
         """Ask for a new token and store it; nothing is stored when the account was linked anew meanwhile."""
+        from providers.protocols import oauth2  # heavy, and needed once an hour at most, for a password never
+
         kept = False
         try:
             reply = oauth2.refresh(self._app.guard, endpoints, client, lease.refresh_token)

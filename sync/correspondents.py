@@ -6,28 +6,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import Insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from core.packs import ParsedItem
-from models.bulk import insert_rows
+from models.bulk import insert_values
 from models.content import CorrespondentRow, ParticipantRow
 from models.db import parts
 from sync.ids import next_message_ids
 
 
 def store_people(session: Session, workspace_id: str, items: Mapping[int, ParsedItem], cache: dict[str, int]) -> None:
-    roles: dict[tuple[str, int], list[str]] = {}
-    for message_id, item in items.items():
-        for address in item.mail.addresses:
-            if address.key:
-                roles.setdefault((address.key, message_id), []).append(address.role.value)
-    _learn(session, workspace_id, sorted({key for key, _ in roles if key not in cache}), cache)
-    rows = [
-        {"correspondent_id": cache[key], "message_id": message_id, "roles": " ".join(dict.fromkeys(names))}
-        for (key, message_id), names in roles.items()
-    ]
-    insert_rows(session, ParticipantRow, rows)
+    unknown = {key for item in items.values() for key in item.roles if key not in cache}
+    _learn(session, workspace_id, sorted(unknown), cache)
+    rows = [(cache[key], message_id, roles) for message_id, item in items.items() for key, roles in item.roles.items()]
+    # In the order of the key: neighbours go to the same page.
+    insert_values(session, ParticipantRow, ("correspondent_id", "message_id", "roles"), sorted(rows))
 
 
 def _learn(session: Session, workspace_id: str, keys: list[str], cache: dict[str, int]) -> None:
@@ -54,6 +48,8 @@ def _look_up(session: Session, workspace_id: str, keys: list[str], cache: dict[s
 
 
 def _insert_ignoring(session: Session, table: type[CorrespondentRow]) -> Insert:
-    postgres = session.get_bind().dialect.name == "postgresql"
-    statement = postgresql.insert(table) if postgres else sqlite.insert(table)
-    return statement.on_conflict_do_nothing()
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # not small, and SQLite has no use for it
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

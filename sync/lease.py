@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from core.errors import Conflict, LeaseLost, NeedsRelink, NotFound, SkipRun, TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
-from models.db import affected
+from models.db import affected, table_of
 from models.syncing import ChannelRow, RunRow
 from sync.app import App
 from sync.ids import new_id
@@ -37,7 +37,7 @@ class Lease:
         """Prove and extend the lease inside the transaction that is about to commit. Raises LeaseLost."""
         now = self.app.clock()
         kept = session.execute(
-            update(ChannelRow)
+            update(table_of(ChannelRow))
             .where(*self._mine())
             .values(lease_until=now + timedelta(seconds=self.app.settings.lease_seconds))
         )
@@ -49,7 +49,7 @@ class Lease:
 
     def release(self, session: Session, **values: object) -> bool:
         """Give the lease back, setting further columns of the channel; False if it was lost already."""
-        done = session.execute(update(ChannelRow).where(*self._mine()).values(lease_until=None, **values))
+        done = session.execute(update(table_of(ChannelRow)).where(*self._mine()).values(lease_until=None, **values))
         return affected(done) == 1
 
     def _mine(self) -> tuple[ColumnElement[bool], ...]:

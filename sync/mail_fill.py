@@ -16,9 +16,11 @@ from core.identity import message_identity
 from core.mail_settings import wants_labels
 from core.mailbox import Window, windows
 from core.packs import ParsedWindow, RawMail
-from core.types import FetchedMessage, MailboxStatus, MessageHead, ParsedMail
+from core.ports import FetchedWindow
+from core.types import MailboxStatus, MessageHead
 from core.uidset import UidSet
 from models.content import LocationRow, MessageRow
+from models.syncing import MailboxRow
 from sync.mail_quarantine import set_aside
 from sync.mail_run import Box, MailRun, SliceEnded
 from sync.mail_store import Arrival, known_messages, place, save_state, store_window
@@ -43,19 +45,24 @@ def fill(run: MailRun, box: Box, seen: MailboxStatus, *, most: int | None = None
         run.total, box.counted = run.total + len(scope), True
     size = WHOLE_WINDOW if run.whole else WINDOW
     cut = windows(scope, box.state.done, seen.uidnext, size=size, first_size=FIRST_WINDOW)
-    # For a handful of messages the question costs more than its answer saves.
-    look_up = bool(run.choice) or len(scope) <= WINDOW or _may_hold_known(run, box)
+    look_up = bool(run.choice) or _may_hold_known(run, box)
     chosen = islice(cut, most)
     while group := list(islice(chosen, GROUP)):
         _fill_group(run, box, group, look_up=look_up)
 
 
 def _may_hold_known(run: MailRun, box: Box) -> bool:
-    """Whether messages of this mailbox may be stored already: because another one shows them, or none does."""
-    here = select(LocationRow.uid).where(LocationRow.message_id == MessageRow.id, LocationRow.mailbox_id == box.id)
+    """Whether messages of this mailbox may be stored already: because another one shows them, or none does. In doubt
+    it is no harm to say no: what is known is then fetched again, not stored twice."""
+    if box.state.resyncs:
+        return True  # its places were void, and not all are found again yet
+    mine = select(MailboxRow.id).where(MailboxRow.account_id == run.lease.account_id, MailboxRow.id != box.id)
+    elsewhere = select(LocationRow.uid).where(LocationRow.mailbox_id.in_(mine)).limit(1)
+    nowhere = select(MessageRow.id).where(MessageRow.account_id == run.lease.account_id)
     with run.app.db.reading() as session:
-        elsewhere = select(MessageRow.id).where(MessageRow.account_id == run.lease.account_id, ~here.exists())
-        return session.scalar(elsewhere.limit(1)) is not None
+        if session.scalar(elsewhere) is not None:
+            return True
+        return session.scalar(nowhere.where(MessageRow.unplaced_at.is_not(None)).limit(1)) is not None
 
 
 def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: bool) -> None:
@@ -67,7 +74,7 @@ def _fill_group(run: MailRun, box: Box, group: Sequence[Window], *, look_up: boo
         if uids := window.uids & wanted:
             asked[uids] = window.covers
         else:
-            commit_window(run, box, (), window.covers, None)
+            commit_window(run, box, FetchedWindow(UidSet(), ()), window.covers, None)
     missing = fetch_and_store(run, box, asked)
     if missing:
         recover(run, box, missing)
@@ -79,7 +86,7 @@ def _look_up(run: MailRun, box: Box, uids: UidSet) -> UidSet:
     Returns these, and those whose labels nobody wants.
     """
     heads = list(run.source.heads(uids, identity=True)) if uids else []
-    identities = {head.uid: identity_of(head, parse_header_only(head.header)) for head in heads}
+    identities = {head.uid: _identity_by_header(head) for head in heads}
     with run.app.db.reading() as session:
         known = known_messages(session, run.lease.account_id, set(identities.values()))
     found = [(head, known[identities[head.uid]]) for head in heads if identities[head.uid] in known]
@@ -105,12 +112,17 @@ def wanted_here(run: MailRun, box: Box, head: MessageHead) -> bool:
     return wants_labels(run.settings, head.labels or (), box.mailbox)
 
 
-def identity_of(head: MessageHead, mail: ParsedMail) -> bytes:
+def identity_of(head: MessageHead, message_id: str, date_header: str, subject: str, sender: str) -> bytes:
     """What makes two locations show one message: Gmail's own id, else `core.identity.message_identity`."""
     if head.gm_msgid:
         return b"gm" + head.gm_msgid.to_bytes(8, "big")
+    return message_identity(message_id, date_header, head.size, head.internal_date, subject, sender)
+
+
+def _identity_by_header(head: MessageHead) -> bytes:
+    mail = parse_header_only(head.header)
     sender = next((address.key for address in mail.addresses if address.role == "from"), "")
-    return message_identity(mail.message_id, mail.date_header, head.size, head.internal_date, mail.subject, sender)
+    return identity_of(head, mail.message_id, mail.date_header, mail.subject, sender)
 
 
 class _Pipeline:
@@ -119,12 +131,12 @@ class _Pipeline:
 
     def __init__(self, run: MailRun, box: Box) -> None:
         self._run, self._box = run, box
-        self._parsing: deque[tuple[int, tuple[FetchedMessage, ...], UidSet]] = deque()
+        self._parsing: deque[tuple[int, FetchedWindow, UidSet]] = deque()
 
-    def add(self, messages: tuple[FetchedMessage, ...], covers: UidSet) -> None:
+    def add(self, window: FetchedWindow, covers: UidSet) -> None:
         """Hand over a window that was read; stores the one before it when that is parsed."""
-        raw = [RawMail(m.data, complete=len(m.data) >= m.head.size) for m in messages]
-        self._parsing.append((self._run.parser.submit(raw) if raw else 0, messages, covers))
+        raw = [RawMail(m.data, complete=len(m.data) >= m.head.size) for m in window.messages]
+        self._parsing.append((self._run.parser.submit(raw) if raw else 0, window, covers))
         while len(self._parsing) >= AHEAD:
             self._store_one()
 
@@ -134,9 +146,9 @@ class _Pipeline:
             self._store_one()
 
     def _store_one(self) -> None:
-        ticket, messages, covers = self._parsing.popleft()
-        parsed = self._run.parser.collect(ticket) if messages else None
-        commit_window(self._run, self._box, messages, covers, parsed)
+        ticket, window, covers = self._parsing.popleft()
+        parsed = self._run.parser.collect(ticket) if window.messages else None
+        commit_window(self._run, self._box, window, covers, parsed)
 
 
 def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidSet:
@@ -145,14 +157,15 @@ def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidS
     Returns the UIDs that did not come; these are not marked.
     """
     missing = UidSet()
-    stream = run.source.fetch(list(asked), first=run.first_bytes)
+    # Where all bytes are wanted, nothing is gained by the list of what will come anyway.
+    stream = run.source.fetch(list(asked), first=run.first_bytes, outline=not run.whole)
     pipeline = _Pipeline(run, box)
     with closing(stream):
         try:
             for window in stream:
                 lost = window.uids - UidSet.of(message.head.uid for message in window.messages)
                 missing |= lost
-                pipeline.add(window.messages, asked[window.uids] - lost)
+                pipeline.add(window, asked[window.uids] - lost)
                 run.checkpoint()
         except (SliceEnded, Transient):
             # What came before the slice or the connection ended is whole, and need not be fetched again.
@@ -162,19 +175,22 @@ def fetch_and_store(run: MailRun, box: Box, asked: dict[UidSet, UidSet]) -> UidS
     return missing
 
 
-def commit_window(
-    run: MailRun, box: Box, messages: Sequence[FetchedMessage], covers: UidSet, parsed: ParsedWindow | None
-) -> None:
+def commit_window(run: MailRun, box: Box, window: FetchedWindow, covers: UidSet, parsed: ParsedWindow | None) -> None:
     """Store one window and its cursor in one transaction."""
     items = parsed.items if parsed else ()
     arrivals = [
-        Arrival(message, item, identity_of(message.head, item.mail))
-        for message, item in zip(messages, items, strict=True)
+        Arrival(
+            message,
+            item,
+            identity_of(message.head, item.message_id, item.date_header, item.subject, item.sender_key),
+            window.structures.get(message.head.uid),
+        )
+        for message, item in zip(window.messages, items, strict=True)
     ]
     state = replace(box.state, done=box.state.done | covers)
     with run.step() as session:
         if parsed:
-            new = store_window(
+            new, completed = store_window(
                 session,
                 workspace_id=run.lease.workspace_id,
                 account_id=run.lease.account_id,
@@ -186,7 +202,8 @@ def commit_window(
             )
             run.counts["new"] += new
             run.counts["found again"] += len(arrivals) - new
-        run.done += len(messages)
+            run.counts["long messages completed"] += completed
+        run.done += len(window.messages)
         save_state(session, box.id, state)
     box.state = state
 
@@ -203,7 +220,7 @@ def recover(run: MailRun, box: Box, missing: UidSet) -> None:
         with closing(stream):
             for window in stream:
                 got = UidSet.of(message.head.uid for message in window.messages)
-                pipeline.add(window.messages, got)
+                pipeline.add(window, got)
                 pipeline.drain()
                 rest = uids - got
                 problems = dict.fromkeys(rest, window.problem)

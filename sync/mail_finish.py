@@ -17,7 +17,7 @@ from models.bulk import update_rows
 from models.content import MessageRow, UnfinishedRow
 from sync.mail_bytes import Fragment, keep_fragments, read_prefixes
 from sync.mail_run import Box, MailRun
-from sync.mail_store import attachment_json
+from sync.packing import attachment_json
 
 BATCH = 200
 # Text beyond this much of a message is not fetched for reading; the whole message still is on demand.
@@ -114,7 +114,7 @@ def _store(
         ]
         keep_fragments(session, run.lease.account_id, fragments)
         snippets = [
-            {"id": message_id, "snippet": item.snippet, "defects": list(item.mail.defects)}
+            {"id": message_id, "snippet": item.snippet, "defects": item.defects}
             for message_id, (item, _) in texts.items()
         ]
         update_rows(session, MessageRow, snippets, key=("id",))

@@ -17,6 +17,7 @@ from core.mail_settings import MailSettings
 from core.mailbox import MailboxState
 from core.ports import MailSource
 from core.types import Mailbox
+from models.db import table_of
 from models.syncing import ChannelRow, RunRow
 from sync.app import App
 from sync.lease import Lease
@@ -117,7 +118,7 @@ class MailRun:
     def save(self, session: Session) -> None:
         """Write progress, counts and the day's bytes."""
         session.execute(
-            update(RunRow)
+            update(table_of(RunRow))
             .where(RunRow.id == self.lease.run_id)
             .values(
                 phase=self.phase,
@@ -127,7 +128,7 @@ class MailRun:
             )
         )
         session.execute(
-            update(ChannelRow)
+            update(table_of(ChannelRow))
             .where(ChannelRow.account_id == self.lease.account_id, ChannelRow.channel == self.lease.channel.value)
             .values(bytes_day=self.app.clock().date(), bytes_used=self.bytes_before + self.bytes_run)
         )

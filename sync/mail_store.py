@@ -13,28 +13,44 @@ from sqlalchemy.orm import Session
 
 from core.mailbox import MailboxState
 from core.packs import ParsedItem
-from core.types import Attachment, CalendarPart, FetchedMessage, MessageHead
+from core.ports import Structure
+from core.types import FetchedMessage, MessageHead
 from core.uidset import UidSet
-from models.bulk import insert_rows, update_rows
+from models.bulk import insert_rows, insert_values, update_rows
 from models.content import (
     LocationRow,
     MessageRow,
     PackRow,
     UnfinishedRow,
 )
-from models.db import affected, parts
+from models.db import affected, parts, table_of
 from models.syncing import MailboxRow, QuarantineRow
 from sync.correspondents import store_people
 from sync.ids import next_message_ids
+from sync.packing import attachment_json
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message as it came, parsed, with its identity: ready to be stored."""
+    """A message as it came, parsed, with its identity: ready to be stored.
+
+    `structure` is what the server told of a message that came cut; None: not asked, or not told.
+    """
 
     fetched: FetchedMessage
     item: ParsedItem
     identity: bytes
+    structure: Structure | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether only the beginning of the message is here."""
+        return self.fetched.head.size > len(self.fetched.data)
+
+    @property
+    def completed(self) -> bool:
+        """Whether it came cut, and yet its text and its list of attachments are whole."""
+        return self.cut and self.structure is not None and self.item.text_complete
 
 
 def state_of(row: MailboxRow) -> MailboxState:
@@ -57,7 +73,7 @@ def state_of(row: MailboxRow) -> MailboxState:
 def save_state(session: Session, mailbox_id: int, state: MailboxState, problem: str = "") -> None:
     """Write the cursor; always in the transaction of the data it stands for."""
     session.execute(
-        update(MailboxRow)
+        update(table_of(MailboxRow))
         .where(MailboxRow.id == mailbox_id)
         .values(
             uidvalidity=state.uidvalidity,
@@ -104,10 +120,11 @@ def store_window(
     pack: bytes,
     correspondents: dict[str, int],
     now: datetime,
-) -> int:
+) -> tuple[int, int]:
     """Store messages with their bytes, people and locations; one that is known only gains a location.
 
-    `correspondents` caches ids by address over the windows of a run. Returns how many messages were new.
+    `correspondents` caches ids by address over the windows of a run. Returns how many messages were new, and how
+    many of these came cut and need nothing more.
     """
     known = known_messages(session, account_id, [arrival.identity for arrival in arrivals])
     fresh: dict[bytes, Arrival] = {}
@@ -120,7 +137,7 @@ def store_window(
         pack_id = ids[-1]
         insert_rows(session, PackRow, [{"id": pack_id, "account_id": account_id, "data": pack}])
         rows = [message_values(one, new[key], account_id, pack_id, now) for key, one in fresh.items()]
-        insert_rows(session, MessageRow, rows)
+        insert_values(session, MessageRow, _COLUMNS, rows)
         store_people(session, workspace_id, {new[key]: one.item for key, one in fresh.items()}, correspondents)
         _note_unfinished(session, mailbox_id, {new[key]: one for key, one in fresh.items()})
     # A message may come twice in one window: it is new once and has two locations.
@@ -128,47 +145,47 @@ def store_window(
     again = [(a.fetched.head, known[a.identity]) for a in arrivals if a.identity in known]
     if again:
         place(session, mailbox_id, again)
-    return len(fresh)
+    return len(fresh), sum(one.completed for one in fresh.values())
 
 
-def message_values(arrival: Arrival, message_id: int, account_id: str, pack_id: int, now: datetime) -> dict[str, Any]:
-    """The columns of a new message."""
-    mail, head, item = arrival.item.mail, arrival.fetched.head, arrival.item
-    sender = next((a for a in mail.addresses if a.role == "from"), None)
-    received = head.internal_date or mail.sent_at or now
-    references = [*mail.references, *([mail.in_reply_to] if mail.in_reply_to else [])]
-    return {
-        "id": message_id,
-        "account_id": account_id,
-        "identity": arrival.identity,
-        "gm_msgid": _signed(head.gm_msgid) if head.gm_msgid else None,
-        "thread": str(head.gm_thrid) if head.gm_thrid else None,
-        "message_id": mail.message_id,
-        "refs": list(dict.fromkeys(references)),
-        "subject": mail.subject,
-        "sender": f"{sender.name} <{sender.email}>".strip()
-        if sender and sender.name
-        else sender.email
-        if sender
-        else "",
-        "people": [[a.role.value, a.name, a.email] for a in mail.addresses],
-        "sent_at": mail.sent_at,
-        "received_at": min(received, now),
-        "snippet": item.snippet,
-        "attachments": [attachment_json(a) for a in mail.attachments],
-        "calendar": calendar_json(mail.calendar),
-        "marks": sorted(mark.value for mark in mail.marks),
-        "defects": list(mail.defects),
-        "size": max(head.size, len(arrival.fetched.data)),
-        "have": len(arrival.fetched.data),
-        "raw_pack": pack_id,
-        "raw_offset": item.raw.offset,
-        "raw_length": item.raw.length,
-        "text_pack": pack_id,
-        "text_offset": item.text.offset,
-        "text_length": item.text.length,
-        "unplaced_at": None,
-    }
+# The columns of a new message, in the order of `message_values`.
+_COLUMNS = (
+    *("id", "account_id", "identity", "gm_msgid", "thread", "message_id", "refs", "subject", "sender", "people"),
+    *("sent_at", "received_at", "snippet", "attachments", "calendar", "marks", "defects", "size", "have"),
+    *("raw_pack", "raw_offset", "raw_length", "text_pack", "text_offset", "text_length", "unplaced_at"),
+)
+
+
+def message_values(arrival: Arrival, message_id: int, account_id: str, pack_id: int, now: datetime) -> tuple[Any, ...]:
+    """The values of a new message for `_COLUMNS`."""
+    head, item = arrival.fetched.head, arrival.item
+    have = len(arrival.fetched.data)
+    return (
+        message_id,
+        account_id,
+        arrival.identity,
+        _signed(head.gm_msgid) if head.gm_msgid else None,
+        str(head.gm_thrid) if head.gm_thrid else None,
+        item.message_id,
+        item.refs,
+        item.subject,
+        item.sender,
+        item.people,
+        item.sent_at,
+        min(head.internal_date or item.sent_at or now, now),
+        item.snippet,
+        [attachment_json(one) for one in arrival.structure.attachments] if arrival.structure else item.attachments,
+        item.calendar,
+        item.marks,
+        item.defects,
+        max(head.size, have),
+        have,
+        pack_id,
+        *item.raw,
+        pack_id,
+        *item.text,
+        None,
+    )
 
 
 def place(session: Session, mailbox_id: int, found: Sequence[tuple[MessageHead, int]]) -> None:
@@ -266,36 +283,12 @@ def _note_unfinished(session: Session, mailbox_id: int, fresh: Mapping[int, Arri
             "mailbox_id": mailbox_id,
             "uid": arrival.fetched.head.uid,
             "header_size": arrival.fetched.data.find(b"\r\n\r\n") + 4,
-            "text_whole": arrival.item.mail.text_complete,
+            "text_whole": arrival.item.text_complete,
         }
         for message_id, arrival in fresh.items()
-        if arrival.fetched.head.size > len(arrival.fetched.data)
+        if arrival.cut and not arrival.completed
     ]
     insert_rows(session, UnfinishedRow, rows)
-
-
-def attachment_json(attachment: Attachment) -> dict[str, Any]:
-    """An attachment as it is kept in a message row and shown by `--json`."""
-    return {
-        "section": attachment.section,
-        "filename": attachment.filename,
-        "content_type": attachment.content_type,
-        "size": attachment.size,
-        "disposition": attachment.disposition,
-        "content_id": attachment.content_id,
-    }
-
-
-def calendar_json(calendar: CalendarPart | None) -> dict[str, Any] | None:
-    """An invitation as it is kept in a message row."""
-    if calendar is None:
-        return None
-    return {
-        "method": calendar.method,
-        "uid": calendar.uid,
-        "sequence": calendar.sequence,
-        "recurrence_id": calendar.recurrence_id,
-    }
 
 
 def _signed(number: int) -> int:

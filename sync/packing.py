@@ -4,8 +4,7 @@ Parsing is `parse`; where packs are kept is the caller's choice."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -13,14 +12,14 @@ import zstandard
 
 from core.errors import ItemRejected
 from core.packs import ParsedItem, ParsedWindow, RawMail, Slice
-from core.types import Address, AddressRole, Attachment, CalendarPart, Mark, ParsedMail
+from core.types import Address, AddressRole, Attachment, CalendarPart, ParsedMail
 
 MAX_UNPACKED = 256 * 1024 * 1024
 SNIPPET = 160
 
-_ROLES = {role.value: role for role in AddressRole}
-_MARKS = {mark.value: mark for mark in Mark}
-_NO_MARKS: frozenset[Mark] = frozenset()
+# Where a row as it travels has the two values that JSON cannot carry.
+_SENT_AT = ParsedItem._fields.index("sent_at")
+_RAW = ParsedItem._fields.index("raw")
 
 
 def new_compressor() -> zstandard.ZstdCompressor:
@@ -28,28 +27,66 @@ def new_compressor() -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(level=1)
 
 
-def pack_head(mail: ParsedMail, slices: tuple[int, int, int, int]) -> list[Any]:
-    """One message as a JSON row: every field but the text, then the four numbers of its two slices."""
-    calendar = mail.calendar
+def pack_head(mail: ParsedMail, raw: tuple[int, int], text: tuple[int, int]) -> list[Any]:
+    """One message as a JSON row: the fields of a `ParsedItem` in their order."""
+    sender = next((one for one in mail.addresses if one.role is AddressRole.FROM), None)
+    refs = [*mail.references, mail.in_reply_to] if mail.in_reply_to else mail.references
     return [
         mail.message_id,
-        mail.in_reply_to,
-        mail.references,
-        mail.subject,
         mail.date_header,
-        mail.sent_at.timestamp() if mail.sent_at else None,
-        [(one.role, one.name, one.email, one.key) for one in mail.addresses],
+        list(dict.fromkeys(refs)) if refs else (),
+        mail.subject,
+        _shown(sender) if sender else "",
+        sender.key if sender else "",
+        [(one.role, one.name, one.email) for one in mail.addresses],
+        _roles(mail.addresses),
+        mail.sent_at,
+        snippet_of(mail.text),
         mail.text_complete,
-        [
-            (one.section, one.filename, one.content_type, one.size, one.disposition, one.content_id)
-            for one in mail.attachments
-        ],
-        (calendar.method, calendar.uid, calendar.sequence, calendar.recurrence_id) if calendar else None,
+        [attachment_json(one) for one in mail.attachments] if mail.attachments else (),
+        calendar_json(mail.calendar),
         sorted(mail.marks) if mail.marks else (),
         mail.defects,
-        snippet_of(mail.text),
-        slices,
+        raw,
+        text,
     ]
+
+
+def _shown(address: Address) -> str:
+    return f"{address.name} <{address.email}>" if address.name else address.email
+
+
+def _roles(addresses: Sequence[Address]) -> dict[str, str]:
+    """The roles of each address, each once: `from to`."""
+    found: dict[str, str] = {}
+    for one in addresses:
+        if one.key and found.setdefault(one.key, one.role.value) != one.role.value:
+            found[one.key] = " ".join(dict.fromkeys((*found[one.key].split(" "), one.role.value)))
+    return found
+
+
+def attachment_json(attachment: Attachment) -> dict[str, Any]:
+    """An attachment as it is kept in a message row and shown by `--json`."""
+    return {
+        "section": attachment.section,
+        "filename": attachment.filename,
+        "content_type": attachment.content_type,
+        "size": attachment.size,
+        "disposition": attachment.disposition,
+        "content_id": attachment.content_id,
+    }
+
+
+def calendar_json(calendar: CalendarPart | None) -> dict[str, Any] | None:
+    """An invitation as it is kept in a message row."""
+    if calendar is None:
+        return None
+    return {
+        "method": calendar.method,
+        "uid": calendar.uid,
+        "sequence": calendar.sequence,
+        "recurrence_id": calendar.recurrence_id,
+    }
 
 
 def pack_messages(
@@ -63,7 +100,7 @@ def pack_messages(
         mail = parse(item)
         raw = compressor.compress(item.data)
         text = compressor.compress(mail.text.encode("utf_8", "replace"))
-        rows.append(pack_head(mail, (at, len(raw), at + len(raw), len(text))))
+        rows.append(pack_head(mail, (at, len(raw)), (at + len(raw), len(text))))
         pieces += (raw, text)
         at += len(raw) + len(text)
     return orjson.dumps(rows), pieces
@@ -72,9 +109,16 @@ def pack_messages(
 def read_window(heads: bytes, pack: bytes) -> ParsedWindow:
     """The other end of `pack_messages`. Raises ValueError for data that does not have its shape."""
     try:
-        return ParsedWindow(pack, tuple(_item(row) for row in orjson.loads(heads)))
-    except (TypeError, KeyError, OverflowError) as error:
+        return ParsedWindow(pack, tuple([_item(row) for row in orjson.loads(heads)]))
+    except (TypeError, LookupError, OverflowError) as error:
         raise ValueError("a parsed window has another shape") from error
+
+
+def _item(row: list[Any]) -> ParsedItem:
+    if sent_at := row[_SENT_AT]:
+        row[_SENT_AT] = datetime.fromisoformat(sent_at)
+    row[_RAW:] = [Slice._make(where) for where in row[_RAW:]]
+    return ParsedItem._make(row)
 
 
 def join_windows(windows: Sequence[ParsedWindow]) -> ParsedWindow:
@@ -85,50 +129,9 @@ def join_windows(windows: Sequence[ParsedWindow]) -> ParsedWindow:
         for item in window.items:
             raw = Slice(base + item.raw.offset, item.raw.length)
             text = Slice(base + item.text.offset, item.text.length)
-            items.append(ParsedItem(item.mail, item.snippet, raw, text))
+            items.append(item._replace(raw=raw, text=text))
         base += len(window.pack)
     return ParsedWindow(b"".join(window.pack for window in windows), tuple(items))
-
-
-@lru_cache(maxsize=4096)
-def _address(role: str, name: str, email: str, key: str) -> Address:
-    # The people of a mailbox are few: most addresses of a window have been seen before.
-    return Address(_ROLES[role], name, email, key)
-
-
-def _item(row: list[Any]) -> ParsedItem:
-    (
-        message_id,
-        in_reply_to,
-        references,
-        subject,
-        date_header,
-        sent,
-        addresses,
-        text_complete,
-        attachments,
-        calendar,
-        marks,
-        defects,
-        snippet,
-        (raw_at, raw_length, text_at, text_length),
-    ) = row
-    mail = ParsedMail(
-        message_id,
-        in_reply_to,
-        tuple(references),
-        subject,
-        date_header,
-        None if sent is None else datetime.fromtimestamp(sent, UTC),
-        tuple([_address(*one) for one in addresses]),
-        "",
-        text_complete,
-        tuple([Attachment(*one) for one in attachments]) if attachments else (),
-        CalendarPart(*calendar) if calendar else None,
-        frozenset([_MARKS[mark] for mark in marks]) if marks else _NO_MARKS,
-        tuple(defects),
-    )
-    return ParsedItem(mail, snippet, Slice(raw_at, raw_length), Slice(text_at, text_length))
 
 
 def snippet_of(text: str) -> str:

@@ -5,18 +5,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sync.parser_process import Parser, ParserLimits, ParserProcess
 
 
 class ParserPool:
-    """An open resource: call `close` at the end. A process is started when its first window is submitted."""
+    """An open resource: call `close` at the end. A process is started at need, or earlier by `warm`."""
 
     def __init__(self, limits: ParserLimits) -> None:
         self._limits = limits
         self._lock = threading.Lock()
         self._idle: list[ParserProcess] = []
+
+    def warm(self) -> None:
+        """Let one process begin to start if none is idle. If it cannot, whoever needs it later is told."""
+        with self._lock, suppress(OSError):
+            if not self._idle:
+                parser = ParserProcess(self._limits)
+                parser.warm()
+                self._idle.append(parser)
 
     @contextmanager
     def borrow(self) -> Iterator[Parser]:

@@ -115,6 +115,7 @@ class ParserProcess:
         self._limits = limits or ParserLimits()
         self._clock = clock
         self._child: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._received = bytearray()
         self._waiting: list[_Job] = []
         self._done: dict[int, ParsedWindow] = {}
@@ -136,7 +137,26 @@ class ParserProcess:
         return self._child.pid if self._child else None
 
     def start(self) -> None:
-        """Starts the child unless it runs; `submit` does it too."""
+        """Starts the child unless it runs, and waits until it is ready; `submit` does it too."""
+        early = self._child is not None
+        self.warm()
+        if self._ready:
+            return
+        try:
+            self._answer(self._clock() + _START_SECONDS)
+        except _ChildFailed as error:
+            self._kill()
+            if early:  # it may have been killed while it waited for work
+                self.start()
+                return
+            raise Transient(
+                "the mail parser process does not start",
+                advice="Check that the machine has memory left and that the installation is complete.",
+            ) from error
+        self._ready = True
+
+    def warm(self) -> None:
+        """Lets the child begin to start unless it runs: it takes a tenth of a second, which others can use."""
         if self._child is not None:
             return
         limits = self._limits
@@ -155,14 +175,6 @@ class ParserProcess:
                 os.set_blocking(pipe.fileno(), False)
                 _widen(pipe.fileno())
         self._received.clear()
-        try:
-            self._answer(self._clock() + _START_SECONDS)
-        except _ChildFailed as error:
-            self._kill()
-            raise Transient(
-                "the mail parser process does not start",
-                advice="Check that the machine has memory left and that the installation is complete.",
-            ) from error
 
     def stop(self) -> None:
         """Ends the child; windows not yet collected are forgotten."""
@@ -300,7 +312,7 @@ class ParserProcess:
         return child.stdin.fileno(), child.stdout.fileno()
 
     def _kill(self) -> None:
-        child, self._child = self._child, None
+        child, self._child, self._ready = self._child, None, False
         if child is None:
             return
         child.kill()

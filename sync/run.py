@@ -3,8 +3,7 @@ What a run does is `sync.mail` and `sync.records`; when runs happen is `sync.sch
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +27,7 @@ from core.mail_settings import MailSettings
 from core.schedule import next_run
 from core.types import Channel
 from models.accounts import AccountRow
+from models.db import table_of
 from models.syncing import ChannelRow, RunRow
 from sync.app import App
 from sync.lease import Lease, kept_alive, take_lease
@@ -79,8 +79,9 @@ def run_sync(
     lease = take_lease(app, account_id, channel, trigger=trigger)
     report = RunReport(lease.run_id, "failed", {}, error="the run broke off")
     retry_after: float | None = None
+    runs: list[MailRun] = []
     try:
-        report = _CHANNELS[channel](app, lease, watch)
+        report = _CHANNELS[channel](app, lease, watch, runs)
     except Held as error:
         report = _held(lease, error)
     except TwinboxError as error:
@@ -88,7 +89,7 @@ def run_sync(
         report = RunReport(lease.run_id, outcome, {}, str(error), error.advice)
         retry_after = error.retry_after if isinstance(error, Transient) else None
     finally:
-        _finish(app, lease, report, retry_after)
+        _finish(app, lease, report, retry_after, runs)
     return report
 
 
@@ -115,7 +116,7 @@ def _held(lease: Lease, error: Held) -> RunReport:
     return RunReport(lease.run_id, "held", {}, str(error), advice, held=held | more)
 
 
-def _contacts(app: App, lease: Lease, watch: Watch) -> RunReport:
+def _contacts(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> RunReport:
     with kept_alive(lease), opened_run(app, lease.account_id, lease=lease, watch=watch) as run:
         run_records(run)
         counts = told(run.counts)
@@ -124,15 +125,19 @@ def _contacts(app: App, lease: Lease, watch: Watch) -> RunReport:
     return RunReport(lease.run_id, outcome, counts)
 
 
-def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
+def _mail(app: App, lease: Lease, watch: Watch, runs: list[MailRun]) -> RunReport:
+    """Do the work. The run, once it has begun, is put into `runs`: what it counted holds however it ends."""
     with app.db.reading() as session:
         channel = session.get_one(ChannelRow, (lease.account_id, lease.channel.value))
         today = channel.bytes_used if channel.bytes_day == app.clock().date() else 0
         settings = MailSettings.read(channel.settings)
+    if channel.last_success_at is None:
+        app.parsers.warm()  # a first sync will need it; it starts while we connect
     ends = app.clock() + timedelta(seconds=app.settings.slice_seconds)
     source = open_mail(app, lease.account_id)
     with app.parsers.borrow() as parser:
         run = MailRun(app, lease, source, parser, settings, today, ends, watch)
+        runs.append(run)
         try:
             run_mail(run, lambda: open_mail(app, lease.account_id))
             outcome = "partial" if run.problems or _has_aside(app, lease) else "ok"
@@ -140,12 +145,10 @@ def _mail(app: App, lease: Lease, watch: Watch) -> RunReport:
             outcome = "continued"
         finally:
             run.source.close()
-            with suppress(LeaseLost), run.step() as session:
-                run.phase = ""
     return RunReport(lease.run_id, outcome, told(run.counts), problems=tuple(run.problems))
 
 
-def _calendar(_app: App, _lease: Lease, _watch: Watch) -> RunReport:
+def _calendar(_app: App, _lease: Lease, _watch: Watch, _runs: list[MailRun]) -> RunReport:
     raise Misconfigured("calendars are not synced yet", advice="Mail and contacts are.")
 
 
@@ -157,7 +160,7 @@ def _has_aside(app: App, lease: Lease) -> bool:
         return any_set_aside(session, lease.account_id)
 
 
-def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None) -> None:
+def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None, runs: Sequence[MailRun]) -> None:
     now = app.clock()
     with app.db.transaction() as session:
         values: dict[str, object] = {
@@ -167,9 +170,12 @@ def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None
             "advice": report.advice,
             "phase": "",
         }
-        session.execute(update(RunRow).where(RunRow.id == lease.run_id).values(**values))
+        session.execute(update(table_of(RunRow)).where(RunRow.id == lease.run_id).values(**values))
         if not lease.release(session, **_schedule(session, lease, report, now, retry_after)):
             return
+        for run in runs:
+            run.phase = ""
+            run.save(session)
         if report.outcome == "needs_relink":
             _park(session, lease.account_id, report)
     log.info("run finished", run=lease.run_id, account=lease.account_id, outcome=report.outcome, **report.counts)

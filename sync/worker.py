@@ -47,6 +47,7 @@ def _working(app: App) -> Iterator[tuple[dramatiq.Broker, Wake]]:
     broker = open_broker(app.settings)
     wake = declare_jobs(app, broker)
     worker = dramatiq.Worker(broker, worker_threads=app.settings.worker_threads, worker_timeout=POLL_MS)
+    app.parsers.warm()
     worker.start()
     try:
         yield broker, wake

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from core.errors import Misconfigured, Refused, Transient, TwinboxError
 from core.settings import Network
-from providers.protocols.http import guarded_client
 from providers.protocols.networks import check_address, checked_host, is_allowed
+
+if TYPE_CHECKING:
+    import httpx2
 
 Resolver = Callable[[str, int], Sequence[str]]
 
@@ -141,6 +142,8 @@ class Guard:
         Its requests raise Refused, Misconfigured and Transient of the guard as well as `httpx2.HTTPError`; read
         answers with `providers.protocols.http.exchange`, which caps them.
         """
+        from providers.protocols.http import guarded_client  # heavy, and mail alone needs no HTTP
+
         return guarded_client(self, timeout)
 
 

@@ -3,14 +3,13 @@ connection. What to read is decided by `core.mailbox`; storing it is left to `sy
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import date
 
 from core.errors import ItemRejected, MailboxGone, Transient, TwinboxError
 from core.ports import Access, Changes, FetchedWindow, SourceTraits, Structure
 from core.provider import Endpoint
-from core.types import FetchedMessage, Mailbox, MailboxStatus, MessageHead
+from core.types import Mailbox, MailboxStatus, MessageHead
 from core.uidset import UidSet
 from providers.protocols.connect import Guard
 from providers.protocols.imap_commands import (
@@ -27,19 +26,16 @@ from providers.protocols.imap_commands import (
 )
 from providers.protocols.imap_connection import GuardedIMAPClient, sign_in
 from providers.protocols.imap_errors import as_imap_error, is_damage
+from providers.protocols.imap_fetch import BULK, Fetched, WindowReader
 from providers.protocols.imap_structure import read_structure
 from providers.protocols.imap_tokens import Malformed, Value, fetch_items, head_of, usual_items
 from providers.protocols.imap_wire import Tagged, Untagged, Wire
 
-# Seconds a whole exchange may take. A bulk FETCH moves a few MB; even 20 KB/s is enough for that.
+# Seconds a whole exchange may take.
 QUICK = 60.0
-BULK = 300.0
-PIPELINE = 2
 STATUS_FLIGHT = 50
 # How often one call cuts a set in two around a message the server cannot give: enough for a few of them.
 MAX_SPLITS = 100
-
-_Fetched = tuple[MessageHead, dict[bytes, Value]]
 
 
 def open_imap(guard: Guard, endpoint: Endpoint, access: Access) -> ImapSource:
@@ -153,7 +149,7 @@ class ImapSource:
 
     def _answers(
         self, sets: Sequence[UidSet], items: bytes, modifier: bytes = b""
-    ) -> Iterator[tuple[Untagged, _Fetched | None]]:
+    ) -> Iterator[tuple[Untagged, Fetched | None]]:
         """What the server says to FETCH of each set, and as what it was read; see `_damaged`."""
         splits = iter(range(MAX_SPLITS))
         waiting = list(reversed(sets))
@@ -198,54 +194,12 @@ class ImapSource:
             items += [b"X-GM-MSGID", b"X-GM-THRID"] if self._traits.gmail else [IDENTITY_FIELDS]
         return b" ".join(items)
 
-    def fetch(self, windows: Sequence[UidSet], *, first: int) -> Generator[FetchedWindow, None, None]:
-        """Windows are asked for ahead of being read: `PIPELINE` commands are in flight at any time."""
-        flight: dict[bytes, tuple[UidSet, list[FetchedMessage]]] = {}
-        try:
-            yield from self._fetch(windows, flight, first)
-        except GeneratorExit:
-            while flight:
-                self._window(flight)
-            raise
-
-    def _fetch(
-        self, windows: Sequence[UidSet], flight: dict[bytes, tuple[UidSet, list[FetchedMessage]]], first: int
-    ) -> Iterator[FetchedWindow]:
+    def fetch(
+        self, windows: Sequence[UidSet], *, first: int, outline: bool = False
+    ) -> Generator[FetchedWindow, None, None]:
+        """Windows are asked for ahead of being read: see `WindowReader`."""
         items = self._head_items(identity=True).removesuffix(b" " + IDENTITY_FIELDS) + b" BODY.PEEK[]<0.%d>" % first
-        waiting = deque(windows)
-        while waiting or flight:
-            while waiting and len(flight) < PIPELINE:
-                uids = waiting.popleft()
-                sets = list(uids.pieces(MAX_SET))
-                if len(sets) > 1:
-                    raise ValueError("a window of more UIDs than one command can name")
-                (tag,) = self._wire.send(b"UID FETCH %s (%s)" % (sets[0].encode(), items))
-                flight[tag] = (uids, [])
-            yield self._window(flight)
-
-    def _window(self, flight: dict[bytes, tuple[UidSet, list[FetchedMessage]]]) -> FetchedWindow:
-        """Read until one of the windows in flight is complete; what belongs to another one is put there."""
-        for response in self._wire.responses(list(flight), deadline=BULK):
-            if isinstance(response, Tagged):
-                uids, messages = flight.pop(response.tag)
-                problem = ""
-                if response.status != b"OK":
-                    error = as_imap_error(response.text)
-                    if not is_damage(error):
-                        raise error
-                    problem = str(error)
-                return FetchedWindow(uids, tuple(messages), problem)
-            fetched = self._fetched(response)
-            if fetched is None:
-                continue
-            head, items = fetched
-            body = next((value for key, value in items.items() if key.startswith(b"BODY[]")), None)
-            if isinstance(body, bytes) and body:
-                for uids, messages in flight.values():
-                    if head.uid in uids:
-                        messages.append(FetchedMessage(head, body))
-                        break
-        raise Transient("the server ended a fetch without completing it")
+        return WindowReader(self._wire, self._fetched, items, outline=outline).windows(windows)
 
     def read(self, uid: int, section: str, offset: int, length: int) -> bytes:
         name = section.encode("ascii")
@@ -291,7 +245,7 @@ class ImapSource:
                 gone |= _readable(read_vanished, response)
         return Changes(tuple(heads.values()), gone & known if self._traits.qresync else None)
 
-    def _fetched(self, response: Untagged) -> _Fetched | None:
+    def _fetched(self, response: Untagged) -> Fetched | None:
         """The head and items of a FETCH response; None for anything else, and for one that names no UID:
         a server may push flags of a sequence number at any time, which must never be taken for a UID."""
         if b" FETCH (" not in response.parts[0][:24].upper():

@@ -18,6 +18,7 @@ MAX_TOKENS: Final = 60_000
 MAX_NUMBER: Final = 2**63 - 1
 MAX_GMAIL_ID: Final = 2**64 - 1
 MAX_KEPT_FLAGS: Final = 200
+_SHORT: Final = 16 * 1024
 
 # A quoted string, a parenthesis, a literal's announcement, BODY[...]<n>, an atom, or a quote that never closes, which
 # swallows the rest. Gmail sends labels such as [Mailbox] and 2024 without quotes, so brackets are ordinary characters
@@ -39,6 +40,8 @@ _MONTHS = {
     )
 }
 
+_NIL = frozenset(a + b + c for a in (b"n", b"N") for b in (b"i", b"I") for c in (b"l", b"L"))
+
 Value = bytes | None | list["Value"]
 
 
@@ -52,38 +55,45 @@ def tokens(parts: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if index % 2:
             yield b"s", part
             continue
-        for match in _TOKEN.finditer(part):
-            kind = match.lastindex
-            if kind == 1:
-                text = match[1]
-                yield b"s", _ESCAPED.sub(rb"\1", text) if b"\\" in text else text
-            elif kind == 2:
-                yield match[2], b""
-            elif kind != 3:
-                yield b"a", match[0]
+        # All at once takes half the time of one by one, but only a short part may be taken apart unseen.
+        found = _TOKEN.findall(part) if len(part) <= _SHORT else (match.groups(b"") for match in _TOKEN.finditer(part))
+        for quoted, parenthesis, literal, section, atom, rest in found:
+            if parenthesis:
+                yield parenthesis, b""
+            elif atom:
+                yield b"a", atom
+            elif not (literal or section or rest):
+                yield b"s", _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
+            elif not literal:
+                yield b"a", section or rest
 
 
 def parse_list(parts: Sequence[bytes]) -> list[Value]:
     """The outermost parenthesised list of a response as nested lists; NIL becomes None. Raises Malformed."""
-    stack: list[list[Value]] = [[]]
+    top: list[Value] = []
+    here = top
+    above: list[list[Value]] = []
     for count, (kind, text) in enumerate(tokens(parts)):
-        if count > MAX_TOKENS:
-            raise Malformed("too many tokens")
-        if kind == b"(":
-            if len(stack) > MAX_DEPTH:
+        if kind == b"s":
+            here.append(text)
+        elif kind == b"a":
+            here.append(None if text in _NIL else text)
+        elif kind == b"(":
+            if len(above) >= MAX_DEPTH:
                 raise Malformed("nested too deeply")
             child: list[Value] = []
-            stack[-1].append(child)
-            stack.append(child)
-        elif kind == b")":
-            if len(stack) == 1:
-                raise Malformed("unbalanced parentheses")
-            stack.pop()
+            here.append(child)
+            above.append(here)
+            here = child
+        elif above:
+            here = above.pop()
         else:
-            stack[-1].append(None if kind == b"a" and text.upper() == b"NIL" else text)
-    if len(stack) != 1:
+            raise Malformed("unbalanced parentheses")
+        if count > MAX_TOKENS:
+            raise Malformed("too many tokens")
+    if above:
         raise Malformed("unbalanced parentheses")
-    for value in stack[0]:
+    for value in top:
         if isinstance(value, list):
             return value
     raise Malformed("no list")

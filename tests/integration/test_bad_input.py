@@ -3,6 +3,7 @@ do, ends with the right exit code and leaves nothing half-written. Files of prov
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import sqlite3
@@ -246,14 +247,15 @@ def test_a_database_of_a_newer_version(twinbox: Terminal, data: Path) -> None:
     told(twinbox("account", "list"), 1, "newer version", "Run that version")
 
 
-def full_disk(patch: pytest.MonkeyPatch, spare_pages: int = 0) -> None:
-    """From now on every database that is opened may grow by so many pages and no more."""
+def full_disk(patch: pytest.MonkeyPatch, spare_bytes: int = 0) -> None:
+    """From now on every database that is opened may grow by so many bytes, in whole pages, and no more."""
     plain = db._sqlite_pragmas  # the one place all connections pass
 
     def limited(connection: Any, record: object) -> None:
         plain(connection, record)
         (used,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count={used + spare_pages}")
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute(f"PRAGMA max_page_count={used + spare_bytes // size}")
 
     patch.setattr(db, "_sqlite_pragmas", limited)
 
@@ -263,10 +265,11 @@ def test_a_disk_that_is_full_in_the_middle_of_a_sync(
 ) -> None:
     server(twinbox, gmail.imap_port)
     done(link(twinbox))
-    noise = ("".join(chr(33 + (n * n + k * 7919 * n) % 90) for n in range(60)) + "\n" for k in range(2_000))
+    chance = random.Random(1)  # what repeats itself would be compressed until it fits
+    noise = ("".join(chr(chance.randrange(33, 123)) for _ in range(60)) + "\n" for _ in range(2_000))
     gmail.mail.deliver(ADDRESS, make_mail(subject="Big", message_id="<big@x>", text="".join(noise)))
     with monkeypatch.context() as patch:
-        full_disk(patch, 2)
+        full_disk(patch, 8192)
         outcome = twinbox("sync", "start", ADDRESS, "--wait")
     assert outcome.code == 1
     clean(outcome)

@@ -121,6 +121,48 @@ def test_fetching_may_be_given_up_in_the_middle() -> None:
         reading.close()
 
 
+def cut_message(uid: int, size: int = 500) -> bytes:
+    return b"* 1 FETCH (UID %d RFC822.SIZE %d FLAGS () BODY[]<0> {4}\r\nX: y)\r\n" % (uid, size)
+
+
+def structure(uid: int) -> bytes:
+    return b'* 1 FETCH (UID %d BODYSTRUCTURE ("APPLICATION" "PDF" NIL NIL NIL "BASE64" 490))\r\n' % uid
+
+
+def test_the_structures_of_messages_that_came_cut_follow_their_window() -> None:
+    bodies = cut_message(1) + message(2, b"whole") + b"T1 OK\r\n" + cut_message(4) + b"T2 OK\r\n"
+    # Unasked ones: of a message that came whole, of one in no window, and none at all.
+    outlines = structure(2) + structure(77) + b"* 1 FETCH (UID 1 FLAGS ())\r\n" + structure(4) + structure(1)
+    with source(in_turn(bodies, outlines + b"T4 OK\r\nT3 OK\r\n")) as found:
+        read = list(found.fetch(WINDOWS[:2], first=4, outline=True))
+    assert [(str(w.uids), len(w.messages), set(w.structures)) for w in read] == [("3:4", 1, {4}), ("1:2", 2, {1})]
+    assert [one.size for one in read[1].structures[1].attachments] == [490]
+
+
+def test_a_structure_that_is_refused_or_makes_no_sense_costs_nothing_else() -> None:
+    for outlines in (b"T2 NO nothing to say\r\n", b"* 1 FETCH (UID 1 BODYSTRUCTURE (()))\r\nT2 OK\r\n"):
+        with source(in_turn(cut_message(1) + b"T1 OK\r\n", outlines)) as found:
+            (window,) = found.fetch(WINDOWS[:1], first=4, outline=True)
+        assert (len(window.messages), window.problem, window.structures) == (1, "", {})
+
+
+def test_a_window_that_waits_for_structures_is_given_before_a_lost_connection_is_told() -> None:
+    with source(in_turn(cut_message(1) + b"T1 OK\r\n", structure(1))) as found:
+        reading = found.fetch(WINDOWS[:1], first=4, outline=True)
+        assert len(next(reading).messages) == 1
+        with pytest.raises(Transient):
+            next(reading)
+
+
+def test_fetching_may_be_given_up_while_structures_are_on_their_way() -> None:
+    bodies = cut_message(1) + b"T1 OK\r\n" + message(3, b"c") + b"T2 OK\r\n"
+    with source(in_turn(bodies, structure(1) + b"T3 OK\r\n", b"* SEARCH 7\r\nT4 OK\r\n")) as found:
+        reading = found.fetch(WINDOWS[:2], first=4, outline=True)
+        assert str(next(reading).uids) == "3:4"
+        reading.close()
+        assert found.search() == UidSet.span(7, 7)
+
+
 CONVERSATION = (
     b"* ENABLED QRESYNC\r\nT1 OK\r\n",
     b'* LIST (\\HasNoChildren) "/" {5}\r\nINBOX\r\nT2 OK\r\n',

@@ -14,6 +14,7 @@ import pytest
 from core.errors import ItemRejected, Transient
 from core.packs import ParsedWindow, RawMail, Slice
 from sync.packing import join_windows, unpack_raw, unpack_text
+from sync.parser_pool import ParserPool
 from sync.parser_process import InProcessParser, ParserLimits, ParserProcess
 from tests.support.mail_corpus import large_corpus, small_corpus
 from tests.support.mail_factory import make_mail
@@ -26,11 +27,11 @@ def ordinary(count: int) -> list[RawMail]:
 
 
 def subjects(window: ParsedWindow) -> list[str]:
-    return [item.mail.subject for item in window.items]
+    return [item.subject for item in window.items]
 
 
 def defects(window: ParsedWindow) -> list[tuple[str, ...]]:
-    return [item.mail.defects for item in window.items]
+    return [tuple(item.defects) for item in window.items]
 
 
 def assert_whole(window: ParsedWindow, items: list[RawMail]) -> None:
@@ -55,7 +56,6 @@ def test_an_empty_window_is_an_empty_answer(parser: ParserProcess) -> None:
 def test_the_text_is_in_the_pack_and_its_beginning_in_the_snippet(parser: ParserProcess) -> None:
     window = parser.parse_window([RawMail(make_mail(text="word \n" * 200))])
     item = window.items[0]
-    assert item.mail.text == ""
     assert item.snippet == ("word " * 32)[:160].rstrip()
     assert unpack_text(window.pack, item.text) == "word \n" * 200
 
@@ -137,7 +137,7 @@ def test_every_corpus_file_is_stored_in_time_and_memory(parser: ParserProcess) -
         window = parser.parse_window([RawMail(raw)])
         assert sum(child.cpu_times()[:2]) - before < 2, name
         assert unpack_raw(window.pack, window.items[0].raw) == raw, name
-        assert "unparsed" not in window.items[0].mail.defects, name
+        assert "unparsed" not in window.items[0].defects, name
         assert peak_memory(child.pid) < 128 * MB, name
 
 
@@ -182,6 +182,30 @@ def test_stopping_leaves_no_process_behind() -> None:
     assert pid is not None
     assert not psutil.pid_exists(pid)
     assert len(parser.parse_window(ordinary(2)).items) == 2  # it starts again at need
+    parser.stop()
+
+
+def test_a_pool_that_was_warmed_lends_the_process_that_is_starting() -> None:
+    pool = ParserPool(ParserLimits())
+    pool.warm()
+    pool.warm()  # one is enough
+    (started,) = (child for child in psutil.Process().children() if "sync.parser_child" in child.cmdline())
+    with pool.borrow() as parser:
+        assert isinstance(parser, ParserProcess)
+        assert parser.pid == started.pid
+        assert subjects(parser.parse_window(ordinary(2))) == ["Number 0", "Number 1"]
+    pool.close()
+    assert not started.is_running()
+
+
+def test_a_child_that_was_killed_while_it_waited_for_work_is_replaced() -> None:
+    parser = ParserProcess()
+    parser.warm()
+    killed = parser.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert subjects(parser.parse_window(ordinary(1))) == ["Number 0"]
+    assert parser.pid not in (None, killed)
     parser.stop()
 
 

@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from types import ModuleType
 
 import pytest
@@ -126,12 +127,15 @@ def test_what_is_packed_can_be_read_back(raws: list[bytes]) -> None:
         assert unpack_raw(window.pack, item.raw) == raw
         assert unpack_text(window.pack, item.text) == mail.text
         assert len(item.snippet) <= 160
-        assert (item.mail.addresses, item.mail.sent_at, item.mail.attachments, item.mail.marks) == (
-            mail.addresses,
-            mail.sent_at,
-            mail.attachments,
-            mail.marks,
-        )
+        keys = dict.fromkeys(one.key for one in mail.addresses if one.key)
+        assert item.people == [[one.role, one.name, one.email] for one in mail.addresses]
+        assert item.roles == {
+            key: " ".join(dict.fromkeys(one.role for one in mail.addresses if one.key == key)) for key in keys
+        }
+        assert item.sent_at == mail.sent_at
+        assert [tuple(one.values()) for one in item.attachments] == [astuple(one) for one in mail.attachments]
+        assert item.marks == sorted(mail.marks)
+        assert item.refs == list(dict.fromkeys((*mail.references, *filter(None, [mail.in_reply_to]))))
 
 
 _UNITS = (

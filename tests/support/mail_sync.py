@@ -40,6 +40,9 @@ class InProcessPool:
         """A parser for one run."""
         yield InProcessParser()
 
+    def warm(self) -> None:
+        """Nothing to start."""
+
     def close(self) -> None:
         """Nothing is kept."""
 
