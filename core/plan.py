@@ -76,6 +76,10 @@ def recover(
         elif _took_effect(intent, item):
             known[local_id] = _written(link, intent, item)
             settled.add(local_id)
+        elif intent.body is not None and item.body == intent.body:
+            # Text and membership are two calls, and it broke off between them: the second is decided anew.
+            known[local_id] = _written(link, replace(intent, selected=None), item)
+            settled.add(local_id)
     return Recovered(list(known.values()), frozenset(settled), frozenset(waiting))
 
 

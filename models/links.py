@@ -36,7 +36,10 @@ class LinkRow(Base):
 
 
 class SentRow(Base):
-    """Intent: what was about to be written to the provider, committed before it is (`core.replica.Sent`)."""
+    """Intent: what was about to be written to the provider, committed before it is (`core.replica.Sent`).
+
+    `deed` is the line of the history that is due once it turns out to have been written.
+    """
 
     __tablename__ = "sent"
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
@@ -47,6 +50,7 @@ class SentRow(Base):
     local_modified_at: Mapped[datetime] = mapped_column(UtcDateTime)
     body: Mapped[dict[str, Any] | None] = mapped_column(Json)
     selected: Mapped[bool | None] = mapped_column()
+    deed: Mapped[dict[str, Any]] = mapped_column(Json)
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -120,9 +120,9 @@ class LinkStore(Generic[T]):
         body = None if row.body is None else self._policy.load(row.body)
         return Sent(row.local_id, row.remote_id, stamp, body, row.selected, row.made_at)
 
-    def intend(self, session: Session, intents: Sequence[Sent[T]]) -> None:
-        """Note what is about to be written."""
-        self._delete(session, SentRow, [intent.local_id for intent in intents])
+    def intend(self, session: Session, intents: Sequence[tuple[Sent[T], dict[str, Any]]]) -> None:
+        """Note what is about to be written, each with its line of the history."""
+        self._delete(session, SentRow, [intent.local_id for intent, _ in intents])
         rows = [
             self._key()
             | {
@@ -132,11 +132,20 @@ class LinkStore(Generic[T]):
                 "local_modified_at": intent.local.modified_at,
                 "body": None if intent.body is None else self._policy.dump(intent.body),
                 "selected": intent.selected,
+                "deed": deed,
                 "made_at": intent.made_at,
             }
-            for intent in intents
+            for intent, deed in intents
         ]
         insert_rows(session, SentRow, rows)
+
+    def intended_deeds(self, session: Session, local_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The lines of the history that were noted with these intents, by local id."""
+        found: dict[str, dict[str, Any]] = {}
+        for some in parts(list(local_ids)):
+            query = select(SentRow.local_id, SentRow.deed).where(*self._mine(SentRow), SentRow.local_id.in_(some))
+            found |= {one: deed for one, deed in session.execute(query)}
+        return found
 
     def answered(self, session: Session, local_ids: Collection[str]) -> None:
         """Forget these intents: their outcome is known."""

@@ -14,7 +14,7 @@ from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.replica import Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
 from sync.link_rows import Aside
-from sync.record_jobs import Deed, Job, deed, intent, job_of, link_after, parted_link
+from sync.record_jobs import Deed, Job, begun_link, deed, intended_deed, intent, job_of, late_deed, link_after
 from sync.record_plan import Plan, make_narrow_plan
 from sync.record_run import RecordRun
 
@@ -49,6 +49,7 @@ def apply(run: RecordRun, plan: Plan) -> None:
     if plan.recovered or plan.settled:
         with run.step() as session:
             run.store.save(session, plan.recovered)
+            _tell_late(run, session, plan)
             run.store.answered(session, plan.settled)
     conflicts = _apply_once(run, plan)
     for _ in range(ROUNDS - 1):
@@ -56,6 +57,14 @@ def apply(run: RecordRun, plan: Plan) -> None:
             return
         conflicts = _apply_once(run, make_narrow_plan(run, conflicts))
     run.asides += [Aside(Side.REMOTE, one, "it kept changing while it was written", soon=True) for one in conflicts]
+
+
+def _tell_late(run: RecordRun, session: Session, plan: Plan) -> None:
+    """What an earlier run wrote without hearing so goes into the history now, with what it overwrote."""
+    now_at = {link.local_id: Item(link.remote_id, link.remote, link.active, link.base) for link in plan.recovered}
+    stored = run.store.intended_deeds(session, plan.settled)
+    known = {local_id: now_at[local_id] for local_id in stored if local_id in now_at}
+    record_deeds(session, run, [(late_deed(stored[one], item.id), item) for one, item in known.items()])
 
 
 def _apply_once(run: RecordRun, plan: Plan) -> set[str]:
@@ -151,11 +160,13 @@ def _prepare(
         ready.append(job)
         if job.key in written:
             _did(run, outcome, job, Side.LOCAL, written[job.key])
-        if isinstance(job.action, Adopt):
-            outcome.links.append(parted_link(job, run.policy.blank))
+        if link := begun_link(job, run.policy.blank, local_written=job.key in written):
+            outcome.links.append(link)
         elif isinstance(job.action, Create) and job.link is not None:
             outcome.forgotten.append(job.link.local_id)
-    run.store.intend(session, [intent(job, written.get(job.key) or job.local, run.now) for job in ready])
+    now = {job.key: written.get(job.key) or job.local for job in ready}
+    intents = [(intent(job, now[job.key], run.now), intended_deed(job, now[job.key], run.policy)) for job in ready]
+    run.store.intend(session, intents)
     _keep(run, session, outcome)
     return ready, written
 
@@ -243,14 +254,9 @@ def _settled(
 
 
 def _did(run: RecordRun, outcome: _Outcome, job: Job[Contact], side: Side, item: Item[Contact]) -> None:
-    done = deed(job, side, item, _label(job, item), run.policy)
+    done = deed(job, side, item, run.policy)
     run.counts[COUNTED[done.action, side]] += 1
     outcome.deeds.append((done, item))
-
-
-def _label(job: Job[Contact], item: Item[Contact]) -> str:
-    known = job.local or job.remote
-    return item.body.name or (known.body.name if known else job.link.base.name if job.link else "")
 
 
 def _keep(run: RecordRun, session: Session, outcome: _Outcome) -> None:

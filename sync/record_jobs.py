@@ -3,6 +3,7 @@ When it is written, and that it is, is `sync.record_apply`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -115,9 +116,37 @@ def intent(job: Job[T], local: Item[T] | None, now: datetime) -> Sent[T]:
     return Sent(job.local_id, job.to_remote.id, stamp, job.to_remote.body, job.to_remote.selected, now)
 
 
-def parted_link(job: Job[T], blank: T) -> Link[T]:
-    """The link of a pair that is about to be joined: it has agreed on nothing yet."""
-    return Link(job.local_id, job.remote_id, UNKNOWN, UNKNOWN, blank, False)
+def intended_deed(job: Job[T], local: Item[T] | None, policy: Policy[T]) -> dict[str, Any]:
+    """The line of the history for the provider's part, before it is written, as JSON."""
+    write = job.to_remote
+    known = job.remote or local or job.local
+    assert write is not None
+    body = (
+        write.body if write.body is not None else known.body if known else job.link.base if job.link else policy.blank
+    )
+    after = Item(write.id, UNKNOWN, write.selected is not False, body)
+    return asdict(deed(job, Side.REMOTE, after, policy))
+
+
+def late_deed(stored: Mapping[str, Any], remote_id: str) -> Deed:
+    """The line again, once it is known that the write took effect on this record."""
+    side, reason = Side(stored["side"]), Reason(stored["reason"])
+    return Deed(**{**stored, "side": side, "reason": reason, "remote_id": remote_id})
+
+
+def begun_link(job: Job[T], blank: T, *, local_written: bool) -> Link[T] | None:
+    """The link between the CRM's part and the provider's; None where it stays as it is.
+
+    A pair that is about to be joined has agreed on nothing yet. Once the CRM has the merged text, what counts as changed
+    is told by the provider's text as it was read: to take a field back to the old base is an edit by then.
+    """
+    read = job.remote if local_written else None
+    if isinstance(job.action, Adopt):
+        base, stamp = (read.body, read.stamp) if read else (blank, UNKNOWN)
+        return Link(job.local_id, job.remote_id, UNKNOWN, stamp, base, False)
+    if read is None or job.link is None or not isinstance(job.action, Update):
+        return None
+    return replace(job.link, base=read.body, remote=read.stamp, extra=read.extra)
 
 
 def link_after(job: Job[T], local: Item[T] | None, remote: Item[T] | None, now: datetime) -> Link[T] | None:
@@ -155,7 +184,7 @@ class Deed:
     lost: list[dict[str, Any]]
 
 
-def deed(job: Job[T], side: Side, now: Item[T], label: str, policy: Policy[T]) -> Deed:
+def deed(job: Job[T], side: Side, now: Item[T], policy: Policy[T]) -> Deed:
     """The history of one write: `now` is the record as it is afterwards."""
     write, before = (job.to_local, job.local) if side is Side.LOCAL else (job.to_remote, job.remote)
     assert write is not None
@@ -169,7 +198,15 @@ def deed(job: Job[T], side: Side, now: Item[T], label: str, policy: Policy[T]) -
         }
     local_id = now.id if side is Side.LOCAL else job.local_id
     remote_id = now.id if side is Side.REMOTE else job.remote_id
+    label = _label(job, now)
     return Deed(side, local_id, remote_id, action, job.reason, label, changes, [_lost(one) for one in job.lost])
+
+
+def _label(job: Job[T], item: Item[T]) -> str:
+    """What to call the record: most kinds of record have a name."""
+    known = job.local or job.remote
+    texts = (item.body, known.body if known else None, job.link.base if job.link else None)
+    return next((name for name in (getattr(text, "name", "") for text in texts) if name), "")
 
 
 def _shown(body: T, name: str, policy: Policy[T]) -> Any:

@@ -77,13 +77,7 @@ def _with_missing(run: RecordRun, listing: Delta[Contact]) -> Delta[Contact]:
     missing = known - listing.items.keys() - listing.gone
     if not missing:
         return listing
-    found = run.replica.get(missing)
-    return replace(
-        listing,
-        items={**found.items, **listing.items},
-        gone=listing.gone | _believed(run, found.gone),
-        renamed={**found.renamed, **listing.renamed},
-    )
+    return _joined(run, listing, run.replica.get(missing))
 
 
 def _check_scope(run: RecordRun, listing: Delta[Contact]) -> None:
@@ -117,8 +111,17 @@ def _read_more(run: RecordRun, remote: Delta[Contact], ids: Collection[str]) -> 
     missing = sorted(set(ids) - remote.items.keys() - remote.gone)
     if not missing or remote.complete:
         return remote
-    found = run.replica.get(missing)
-    return replace(remote, items={**found.items, **remote.items}, gone=remote.gone | _believed(run, found.gone))
+    return _joined(run, remote, run.replica.get(missing))
+
+
+def _joined(run: RecordRun, remote: Delta[Contact], found: Delta[Contact]) -> Delta[Contact]:
+    """What was reported, with what was found by name in addition."""
+    return replace(
+        remote,
+        items={**found.items, **remote.items},
+        gone=remote.gone | _believed(run, found.gone),
+        renamed={**found.renamed, **remote.renamed},
+    )
 
 
 def _believed(run: RecordRun, gone: frozenset[str]) -> frozenset[str]:
@@ -146,12 +149,17 @@ def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], ope
         stored = run.store.links(session, touched | opened.sent.keys())
         found = recover(follow_renames(stored, remote), opened.sent, remote, settled_at=run.settled_at)
         quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched}
-        remote = replace(remote, items={one: item for one, item in remote.items.items() if one not in quiet})
+        seen, remote = (
+            remote,
+            replace(remote, items={one: item for one, item in remote.items.items() if one not in quiet}),
+        )
         local = run.local(session).get({link.local_id for link in found.links})
         new, lifted = ({}, frozenset[str]()) if narrow else _new(run, session)
         active = run.store.active(session)
     wanted = set() if narrow else to_read(found.links, local, remote) | _possible(run, new, opened.decisions)
     remote = _read_more(run, remote, wanted)
+    if remote.renamed.keys() - seen.renamed.keys():  # what was read bears another name by now, perhaps a linked one's
+        return _decide(run, listing, _joined(run, seen, remote), opened, narrow=narrow)
     with run.app.db.reading() as session:
         linked = {link.remote_id for link in found.links}
         unlinked = [item for one, item in remote.items.items() if one not in linked]
@@ -193,11 +201,18 @@ def _pairs(run: RecordRun, session: Session, remote: Delta[Contact]) -> list[_Kn
 
 
 def _touched(run: RecordRun, session: Session, pairs: list[_Known], remote: Delta[Contact]) -> set[str]:
-    """Local ids of the links on which something happened."""
+    """Local ids of the links on which something happened. A link to what another record was merged into is one of them:
+    that it is taken must be known."""
     touched = run.local(session).touched(run.account_id, run.channel)
+    survivors = set(remote.renamed.values())
     for pair in pairs:
         item = remote.items.get(pair.remote_id)
-        if item is None or item.stamp.version != pair.version or item.selected != pair.active:
+        if (
+            item is None
+            or pair.remote_id in survivors
+            or item.stamp.version != pair.version
+            or item.selected != pair.active
+        ):
             touched.add(pair.local_id)
     return touched
 
