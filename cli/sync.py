@@ -18,7 +18,8 @@ from core.errors import BadInput, SkipRun, TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
 from models.queries import find_run, list_runs
-from sync.records import plan_contacts
+from sync.record_channels import opened_contacts
+from sync.records import plan_records
 from sync.run import run_sync
 from sync.scheduler import request_now
 from sync.users import find_account
@@ -69,7 +70,8 @@ def plan(
         raise BadInput(f"{channel.value} has no plan", advice="It is only read; plans are made for contacts.")
     with opened(workspace) as here:
         row = named_account(here, account)
-        made = plan_contacts(here.app, row.id)
+        with opened_contacts(here.app, row.id) as run:
+            made = plan_records(run)
     if as_json:
         emit_json({"account": row.id, "actions": made.lines, "held": made.held})
     else:

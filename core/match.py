@@ -16,7 +16,6 @@ T = TypeVar("T")
 
 Decisions = Mapping[tuple[Side, str], str]
 NEW = ""  # a person decided: this is nobody we have
-_STRENGTH = (Reason.SAME_EMAIL, Reason.SAME_PHONE)
 
 
 @dataclass(slots=True)
@@ -38,8 +37,8 @@ class Unlinked(Generic[T]):
         ambiguous waits for a decision, the rest is new."""
         yield from self._by_origin()
         yield from self._as_decided()
-        for strength, reason in enumerate(_STRENGTH):
-            yield from self._by_keys(strength, reason)
+        for strength, reason in enumerate(self.policy.strengths):
+            yield from self._by_keys(strength, Reason(reason))
         for item in self._selected(Side.LOCAL):
             if item.id in self.waiting:
                 yield Wait(Side.LOCAL, item.id, Reason.IN_FLIGHT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from core.contact import LISTS, Contact, canonical, email_key, from_json, to_json
+from core.replica import Item
 
 T = TypeVar("T")
 
@@ -17,17 +18,23 @@ MatchKeys = tuple[frozenset[str], ...]
 class Policy(Generic[T]):
     """How one kind of record is compared, merged, matched and kept.
 
-    `lists` names the multi-valued fields with the key that makes two items one; all other fields have one value.
-    `match` gives what makes two unlinked records the same, strongest first: sets of keys of which one in common is
-    enough. `normal` is the normal form, in which equal records are equal.
+    `name` is what to call a record for people. `lists` names the multi-valued fields with the key that makes two items
+    one; all other fields have one value. `match` gives what makes two unlinked records the same, strongest first: sets
+    of keys of which one in common is enough; `strengths` are the reasons that go with them (`core.actions.Reason`).
+    `normal` is the normal form, in which equal records are equal. `edit_beats_removal`: what was edited on one side and
+    removed on the other stays. `writable` tells whether the text of a provider's record may be changed.
     """
 
     blank: T
+    name: Callable[[T], str]
     lists: Mapping[str, Callable[[Any], str]]
     normal: Callable[[T], T]
     match: Callable[[T], MatchKeys]
     dump: Callable[[T], dict[str, Any]]
     load: Callable[[Mapping[str, Any]], T]
+    strengths: tuple[str, ...] = ("same_email", "same_phone")
+    edit_beats_removal: bool = False
+    writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
     limit_share: float = field(default=0.2)
     limit_count: int = field(default=10)
 
@@ -47,7 +54,11 @@ def contact_policy(phone: Callable[[str], str] = no_number) -> Policy[Contact]:
         numbers = (phone(entry.value) for entry in contact.phones) if family else ()
         return emails, frozenset(f"tel:{number}:{family}" for number in numbers if number)
 
-    return Policy(Contact(), LISTS, canonical, match, to_json, from_json)
+    return Policy(Contact(), _name_of, LISTS, canonical, match, to_json, from_json)
+
+
+def _name_of(contact: Contact) -> str:
+    return contact.name
 
 
 CONTACTS = contact_policy()

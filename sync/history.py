@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from core.contact import Contact
 from core.replica import Item, Side
 from models.bulk import insert_rows
 from models.links import HistoryRow
@@ -15,8 +15,10 @@ from sync.ids import next_message_ids
 from sync.record_jobs import Deed
 from sync.record_run import RecordRun
 
+T = TypeVar("T")
 
-def record_deeds(session: Session, run: RecordRun, deeds: Sequence[tuple[Deed, Item[Contact]]]) -> None:
+
+def record_deeds(session: Session, run: RecordRun[T], deeds: Sequence[tuple[Deed, Item[T]]]) -> None:
     """Note what a run did; each deed with the record as it is afterwards."""
     rows = [
         {

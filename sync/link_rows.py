@@ -144,7 +144,7 @@ class LinkStore(Generic[T]):
         found: dict[str, dict[str, Any]] = {}
         for some in parts(list(local_ids)):
             query = select(SentRow.local_id, SentRow.deed).where(*self._mine(SentRow), SentRow.local_id.in_(some))
-            found |= {one: deed for one, deed in session.execute(query)}
+            found.update((one, deed) for one, deed in session.execute(query))
         return found
 
     def answered(self, session: Session, local_ids: Collection[str]) -> None:

@@ -109,6 +109,20 @@ class LocalContacts:
             found |= set(self._session.scalars(query))
         return found
 
+    def adjust(self, remote: Delta[Contact]) -> Delta[Contact]:
+        """An account has its full say in every contact of its address book."""
+        return remote
+
+    def unclaimed(self, remote: Delta[Contact]) -> set[str]:  # noqa: ARG002  # the port's signature
+        """No contact is one account's alone."""
+        return set()
+
+    def claim(self, ids: Collection[str]) -> None:
+        """A contact may be in the address books of several accounts."""
+
+    def taken(self, ids: Collection[str]) -> None:
+        """A contact may be made in the address books of several accounts."""
+
     # -- reading
 
     def _selected(self) -> ColumnElement[bool]:

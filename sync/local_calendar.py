@@ -148,10 +148,13 @@ class LocalCalendar:
         }
         return replace(remote, items=items)
 
-    def claim(self, remote: Delta[Event]) -> None:
-        """Meetings that this account organizes are its own from now on, whoever synced them first as a stand-in."""
+    def unclaimed(self, remote: Delta[Event]) -> set[str]:
+        """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
         led = {_key(item) for item in remote.items.values() if item.extra.get("owned")}
-        ids = [one for one, _ in self._others(led)]
+        return {one for one, _ in self._others(led)}
+
+    def claim(self, ids: Collection[str]) -> None:
+        """These meetings are this account's from now on."""
         mine = {"main_account": self._account.account_id, "owner_id": self._account.user_id, "stand_in": False}
         set_activities(self._session, ids, **mine)
 

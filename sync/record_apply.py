@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
 from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Rebase, Wait
-from core.contact import Contact
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.replica import Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
@@ -17,6 +17,8 @@ from sync.link_rows import Aside
 from sync.record_jobs import Deed, Job, begun_link, deed, intended_deed, intent, job_of, late_deed, link_after
 from sync.record_plan import Plan, make_narrow_plan
 from sync.record_run import RecordRun
+
+T = TypeVar("T")
 
 LOCAL_BATCH = 500
 ROUNDS = 3  # how often a record that changes under our hands is read and merged again within one run
@@ -34,15 +36,15 @@ COUNTED = {
 
 
 @dataclass(slots=True)
-class _Outcome:
+class _Outcome(Generic[T]):
     """What became of the jobs of one transaction so far."""
 
-    links: list[Link[Contact]] = field(default_factory=list)
+    links: list[Link[T]] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
-    deeds: list[tuple[Deed, Item[Contact]]] = field(default_factory=list)
+    deeds: list[tuple[Deed, Item[T]]] = field(default_factory=list)
 
 
-def apply(run: RecordRun, plan: Plan) -> None:
+def apply(run: RecordRun[T], plan: Plan[T]) -> None:
     """Carry out everything in a plan, then what changed meanwhile, up to `ROUNDS` times; what is left waits for the
     next run."""
     run.handled |= {(Side.LOCAL, one) for one in plan.lifted}
@@ -59,7 +61,7 @@ def apply(run: RecordRun, plan: Plan) -> None:
     run.asides += [Aside(Side.REMOTE, one, "it kept changing while it was written", soon=True) for one in conflicts]
 
 
-def _tell_late(run: RecordRun, session: Session, plan: Plan) -> None:
+def _tell_late(run: RecordRun[T], session: Session, plan: Plan[T]) -> None:
     """What an earlier run wrote without hearing so goes into the history now, with what it overwrote."""
     now_at = {link.local_id: Item(link.remote_id, link.remote, link.active, link.base) for link in plan.recovered}
     stored = run.store.intended_deeds(session, plan.settled)
@@ -67,7 +69,7 @@ def _tell_late(run: RecordRun, session: Session, plan: Plan) -> None:
     record_deeds(session, run, [(late_deed(stored[one], item.id), item) for one, item in known.items()])
 
 
-def _apply_once(run: RecordRun, plan: Plan) -> set[str]:
+def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
     """Remote ids of the records that had changed when they were written."""
     jobs = []
     for action in plan.actions:
@@ -90,11 +92,11 @@ def _apply_once(run: RecordRun, plan: Plan) -> set[str]:
 # ---- what concerns the CRM alone ---------------------------------------------------------------------------
 
 
-def _apply_here(run: RecordRun, jobs: Sequence[Job[Contact]]) -> None:
+def _apply_here(run: RecordRun[T], jobs: Sequence[Job[T]]) -> None:
     with run.step() as session:
         allowed = _still_right(run, session, [job for job in jobs if not isinstance(job.action, Deselect | Rebase)])
         written = _write_here(run, session, [job for job in jobs if job.key in allowed or job.local is None])
-        outcome = _Outcome()
+        outcome: _Outcome[T] = _Outcome()
         for job in jobs:
             item = written.get(job.key)
             if job.to_local is not None and item is None:
@@ -105,14 +107,14 @@ def _apply_here(run: RecordRun, jobs: Sequence[Job[Contact]]) -> None:
         run.done += len(jobs)
 
 
-def _still_right(run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]) -> set[str]:
+def _still_right(run: RecordRun[T], session: Session, jobs: Sequence[Job[T]]) -> set[str]:
     """Keys of the jobs whose CRM record still is what it was when they were decided; the rows stay locked."""
     ids = [job.local_id for job in jobs if job.local_id]
     now = run.local(session).get(ids).items
     return {job.key for job in jobs if _fits(job, now.get(job.local_id))}
 
 
-def _fits(job: Job[Contact], now: Item[Contact] | None) -> bool:
+def _fits(job: Job[T], now: Item[T] | None) -> bool:
     if job.wants_member is False:
         return now is None or not now.selected
     if now is None or job.local is None:
@@ -121,7 +123,7 @@ def _fits(job: Job[Contact], now: Item[Contact] | None) -> bool:
     return same and (job.wants_member is None or now.selected)
 
 
-def _write_here(run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]) -> dict[str, Item[Contact]]:
+def _write_here(run: RecordRun[T], session: Session, jobs: Sequence[Job[T]]) -> dict[str, Item[T]]:
     """Carry out the CRM's part; the records as they are now, by key of the job."""
     writes = [job.to_local for job in jobs if job.to_local is not None]
     done = (one for one in run.local(session).write(writes) if isinstance(one, Done))
@@ -131,12 +133,12 @@ def _write_here(run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]) 
 # ---- what concerns the provider ----------------------------------------------------------------------------
 
 
-def _apply_there(run: RecordRun, jobs: Sequence[Job[Contact]]) -> set[str]:
+def _apply_there(run: RecordRun[T], jobs: Sequence[Job[T]]) -> set[str]:
     with run.step() as session:
         ready, written = _prepare(run, session, jobs)
     by_key = {job.key: job for job in ready}
     writes = [job.to_remote for job in ready if job.to_remote is not None]
-    outcomes: list[Done[Contact] | Failed] = []
+    outcomes: list[Done[T] | Failed] = []
     try:
         for one in run.replica.write(writes):
             outcomes.append(one)  # what came before an error must be kept
@@ -146,13 +148,12 @@ def _apply_there(run: RecordRun, jobs: Sequence[Job[Contact]]) -> set[str]:
     return conflicts
 
 
-def _prepare(
-    run: RecordRun, session: Session, jobs: Sequence[Job[Contact]]
-) -> tuple[list[Job[Contact]], dict[str, Item[Contact]]]:
+def _prepare(run: RecordRun[T], session: Session, jobs: Sequence[Job[T]]) -> tuple[list[Job[T]], dict[str, Item[T]]]:
     """The CRM's part of these jobs and the intents, in one transaction; the jobs that are still right."""
     allowed = _still_right(run, session, jobs)
     written = _write_here(run, session, [job for job in jobs if job.key in allowed])
-    outcome, ready = _Outcome(), []
+    outcome: _Outcome[T] = _Outcome()
+    ready: list[Job[T]] = []
     for job in jobs:
         if job.key not in allowed or (job.to_local is not None and job.key not in written):
             _again(run, job)
@@ -167,19 +168,20 @@ def _prepare(
     now = {job.key: written.get(job.key) or job.local for job in ready}
     intents = [(intent(job, now[job.key], run.now), intended_deed(job, now[job.key], run.policy)) for job in ready]
     run.store.intend(session, intents)
+    run.local(session).taken([job.local_id for job in ready if isinstance(job.action, Create)])
     _keep(run, session, outcome)
     return ready, written
 
 
 def _conclude(
-    run: RecordRun,
-    jobs: dict[str, Job[Contact]],
-    written: dict[str, Item[Contact]],
-    outcomes: Sequence[Done[Contact] | Failed],
+    run: RecordRun[T],
+    jobs: dict[str, Job[T]],
+    written: dict[str, Item[T]],
+    outcomes: Sequence[Done[T] | Failed],
 ) -> set[str]:
     conflicts: set[str] = set()
     with run.step() as session:
-        outcome = _Outcome()
+        outcome: _Outcome[T] = _Outcome()
         for one in outcomes:
             job = jobs[one.key]
             if isinstance(one, Done):
@@ -197,8 +199,8 @@ def _conclude(
 
 
 def _as_kept_there(
-    run: RecordRun, session: Session, job: Job[Contact], local: Item[Contact] | None, remote: Item[Contact]
-) -> Item[Contact] | None:
+    run: RecordRun[T], session: Session, job: Job[T], local: Item[T] | None, remote: Item[T]
+) -> Item[T] | None:
     """A provider may keep a text in another form than it was given. Then the CRM takes that form: else the pair would
     differ for ever, or one side would be written again and again."""
     mine = local or job.local
@@ -209,11 +211,11 @@ def _as_kept_there(
     return done[0] if done else local
 
 
-def _is_known(one: Done[Contact] | Failed) -> bool:
+def _is_known(one: Done[T] | Failed) -> bool:
     return isinstance(one, Done) or isinstance(one.error, VersionConflict | RecordGone | ItemRejected)
 
 
-def _refuse(run: RecordRun, job: Job[Contact], error: TwinboxError) -> None:
+def _refuse(run: RecordRun[T], job: Job[T], error: TwinboxError) -> None:
     run.counts["set aside"] += 1
     version = job.local.stamp.version if job.local else ""
     run.asides.append(Aside(Side.LOCAL, job.local_id, str(error), error.advice, version))
@@ -222,7 +224,7 @@ def _refuse(run: RecordRun, job: Job[Contact], error: TwinboxError) -> None:
 # ---- common to both ----------------------------------------------------------------------------------------
 
 
-def _again(run: RecordRun, job: Job[Contact]) -> None:
+def _again(run: RecordRun[T], job: Job[T]) -> None:
     """The CRM record changed while this was decided: the next run decides again, and must read the other one again."""
     run.counts["changed meanwhile"] += 1
     if job.remote_id:
@@ -230,11 +232,11 @@ def _again(run: RecordRun, job: Job[Contact]) -> None:
 
 
 def _settled(
-    run: RecordRun,
-    outcome: _Outcome,
-    job: Job[Contact],
-    local: Item[Contact] | None,
-    remote: Item[Contact] | None,
+    run: RecordRun[T],
+    outcome: _Outcome[T],
+    job: Job[T],
+    local: Item[T] | None,
+    remote: Item[T] | None,
 ) -> None:
     """Both sides have what they shall have."""
     if local is not None and job.to_remote is None:
@@ -253,13 +255,13 @@ def _settled(
     run.handled |= {(Side.LOCAL, link.local_id), (Side.REMOTE, link.remote_id)}
 
 
-def _did(run: RecordRun, outcome: _Outcome, job: Job[Contact], side: Side, item: Item[Contact]) -> None:
+def _did(run: RecordRun[T], outcome: _Outcome[T], job: Job[T], side: Side, item: Item[T]) -> None:
     done = deed(job, side, item, run.policy)
     run.counts[COUNTED[done.action, side]] += 1
     outcome.deeds.append((done, item))
 
 
-def _keep(run: RecordRun, session: Session, outcome: _Outcome) -> None:
+def _keep(run: RecordRun[T], session: Session, outcome: _Outcome[T]) -> None:
     run.store.forget(session, outcome.forgotten)
     run.store.save(session, outcome.links)
     record_deeds(session, run, outcome.deeds)

@@ -137,8 +137,8 @@ def late_deed(stored: Mapping[str, Any], remote_id: str) -> Deed:
 def begun_link(job: Job[T], blank: T, *, local_written: bool) -> Link[T] | None:
     """The link between the CRM's part and the provider's; None where it stays as it is.
 
-    A pair that is about to be joined has agreed on nothing yet. Once the CRM has the merged text, what counts as changed
-    is told by the provider's text as it was read: to take a field back to the old base is an edit by then.
+    A pair that is about to be joined has agreed on nothing yet. Once the CRM has the merged text, what counts as
+    changed is told by the provider's text as it was read: to take a field back to the old base is an edit by then.
     """
     read = job.remote if local_written else None
     if isinstance(job.action, Adopt):

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.actions import Action
-from core.contact import Contact
 from core.errors import CursorExpired, Held
 from core.plan import Facts, diff, follow_renames, recover, to_read
 from core.replica import Delta, Item, Link, Sent, Side
@@ -19,21 +19,23 @@ from models.links import DecisionRow, LinkRow
 from sync.link_rows import taken
 from sync.record_run import RecordRun
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Generic[T]):
     """What a run is to do, and what it needs to know for it.
 
     `listing` is what the provider reported, before anything was read in addition. `recovered` are links that an earlier
     run had written without hearing so, `settled` its intents that are answered by that. `active` is how many pairs
     there are, `names` what to call the records of the actions, by side and id. `reread` are the remote records that
-    were read again because they had to wait, `lifted` the CRM records that were set aside and need not be any more, unless
-    they are refused anew.
+    were read again because they had to wait, `lifted` the CRM records that were set aside and need not be any more,
+    unless they are refused anew.
     """
 
-    actions: tuple[Action[Contact], ...]
-    listing: Delta[Contact]
-    recovered: tuple[Link[Contact], ...]
+    actions: tuple[Action[T], ...]
+    listing: Delta[T]
+    recovered: tuple[Link[T], ...]
     settled: frozenset[str]
     reread: frozenset[str]
     lifted: frozenset[str]
@@ -41,25 +43,26 @@ class Plan:
     names: Mapping[tuple[Side, str], str]
 
 
-def make_plan(run: RecordRun) -> Plan:
+def make_plan(run: RecordRun[T]) -> Plan[T]:
     """Read what changed on both sides and decide. Raises Held when the group is gone, and what the replica raises."""
     listing = _listing(run)
     _check_scope(run, listing)
     listing = _with_missing(run, listing)
+    _claim(run, listing)
     opened = _open_ends(run)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
     remote = _read_more(run, listing, {*opened.due, *_undecided(opened.decisions), *in_doubt})
     return _decide(run, listing, remote, opened, narrow=False)
 
 
-def make_narrow_plan(run: RecordRun, remote_ids: Collection[str]) -> Plan:
+def make_narrow_plan(run: RecordRun[T], remote_ids: Collection[str]) -> Plan[T]:
     """Read these remote records again and decide about their pairs alone: after they changed under our hands."""
     remote = run.replica.get(remote_ids)
     remote = replace(remote, gone=_believed(run, remote.gone))
     return _decide(run, remote, remote, _Opened(), narrow=True)
 
 
-def _listing(run: RecordRun) -> Delta[Contact]:
+def _listing(run: RecordRun[T]) -> Delta[T]:
     try:
         return run.replica.changes(run.cursor or None)
     except CursorExpired:
@@ -67,7 +70,7 @@ def _listing(run: RecordRun) -> Delta[Contact]:
         return run.replica.changes(None)
 
 
-def _with_missing(run: RecordRun, listing: Delta[Contact]) -> Delta[Contact]:
+def _with_missing(run: RecordRun[T], listing: Delta[T]) -> Delta[T]:
     """Linked records that a complete listing lacks, asked for by name: only then does People API tell that they were
     merged into another contact and bear its name now."""
     if not listing.complete:
@@ -80,17 +83,23 @@ def _with_missing(run: RecordRun, listing: Delta[Contact]) -> Delta[Contact]:
     return _joined(run, listing, run.replica.get(missing))
 
 
-def _check_scope(run: RecordRun, listing: Delta[Contact]) -> None:
-    if run.settings.group_id and listing.scope is None:
+def _claim(run: RecordRun[T], listing: Delta[T]) -> None:
+    """A preview leaves them with whom they are: that is no more than a note of ours, and changes nothing yet."""
+    with run.app.db.reading() as session:
+        ids = run.local(session).unclaimed(listing)
+    if ids and run.lease is not None:
+        with run.step() as session:
+            run.local(session).claim(ids)
+
+
+def _check_scope(run: RecordRun[T], listing: Delta[T]) -> None:
+    if run.scope.id and listing.scope is None:
         raise Held(
-            f"the group {run.settings.group!r} does not exist at the provider any more",
-            kind="group_gone",
-            advice="Nobody was untagged. `twinbox settings contacts ACCOUNT --group NAME` makes it again and refills "
-            "it, or takes another one; `--no-auto` stops the sync.",
+            f"{run.scope.name!r} does not exist at the provider any more", kind="group_gone", advice=run.scope_advice
         )
 
 
-def _open_ends(run: RecordRun) -> _Opened:
+def _open_ends(run: RecordRun[T]) -> _Opened[T]:
     now = run.now
     with run.app.db.reading() as session:
         rows = run.store.aside(session)
@@ -106,7 +115,7 @@ def _undecided(rows: Iterable[DecisionRow]) -> set[str]:
     return found
 
 
-def _read_more(run: RecordRun, remote: Delta[Contact], ids: Collection[str]) -> Delta[Contact]:
+def _read_more(run: RecordRun[T], remote: Delta[T], ids: Collection[str]) -> Delta[T]:
     """The listing with these records in addition, as far as it does not have them."""
     missing = sorted(set(ids) - remote.items.keys() - remote.gone)
     if not missing or remote.complete:
@@ -114,7 +123,7 @@ def _read_more(run: RecordRun, remote: Delta[Contact], ids: Collection[str]) -> 
     return _joined(run, remote, run.replica.get(missing))
 
 
-def _joined(run: RecordRun, remote: Delta[Contact], found: Delta[Contact]) -> Delta[Contact]:
+def _joined(run: RecordRun[T], remote: Delta[T], found: Delta[T]) -> Delta[T]:
     """What was reported, with what was found by name in addition."""
     return replace(
         remote,
@@ -124,7 +133,7 @@ def _joined(run: RecordRun, remote: Delta[Contact], found: Delta[Contact]) -> De
     )
 
 
-def _believed(run: RecordRun, gone: frozenset[str]) -> frozenset[str]:
+def _believed(run: RecordRun[T], gone: frozenset[str]) -> frozenset[str]:
     """A record may be answered with "not found" for a while after it was made: only what is older is gone."""
     with run.app.db.reading() as session:
         query = select(LinkRow.remote_id).where(
@@ -134,16 +143,17 @@ def _believed(run: RecordRun, gone: frozenset[str]) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(Generic[T]):
     """What earlier runs left open: intents without an answer, remote records to read again now, decisions."""
 
-    sent: Mapping[str, Sent[Contact]] = field(default_factory=dict)
+    sent: Mapping[str, Sent[T]] = field(default_factory=dict)
     due: frozenset[str] = frozenset()
     decisions: Sequence[DecisionRow] = ()
 
 
-def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], opened: _Opened, *, narrow: bool) -> Plan:
+def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Opened[T], *, narrow: bool) -> Plan[T]:
     with run.app.db.reading() as session:
+        remote = run.local(session).adjust(remote)
         pairs = _pairs(run, session, remote)
         touched = {pair.local_id for pair in pairs} if narrow else _touched(run, session, pairs, remote)
         stored = run.store.links(session, touched | opened.sent.keys())
@@ -161,6 +171,7 @@ def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], ope
     if remote.renamed.keys() - seen.renamed.keys():  # what was read bears another name by now, perhaps a linked one's
         return _decide(run, listing, _joined(run, seen, remote), opened, narrow=narrow)
     with run.app.db.reading() as session:
+        remote = run.local(session).adjust(remote)
         linked = {link.remote_id for link in found.links}
         unlinked = [item for one, item in remote.items.items() if one not in linked]
         twins = run.local(session).get(_twins(run, session, unlinked, opened.decisions) - local.items.keys()).items
@@ -168,12 +179,12 @@ def _decide(run: RecordRun, listing: Delta[Contact], remote: Delta[Contact], ope
     both = replace(local, items={**local.items, **twins, **new})
     actions = tuple(diff(found.links, both, remote, facts))
     recovered = tuple(link for link in found.links if link not in stored)
-    return Plan(actions, listing, recovered, found.settled, opened.due, lifted, active, _names(both, remote))
+    return Plan(actions, listing, recovered, found.settled, opened.due, lifted, active, _names(run, both, remote))
 
 
-def _names(local: Delta[Contact], remote: Delta[Contact]) -> dict[tuple[Side, str], str]:
-    mine = {(Side.LOCAL, item.id): item.body.name for item in local.items.values()}
-    return mine | {(Side.REMOTE, item.id): item.body.name for item in remote.items.values()}
+def _names(run: RecordRun[T], local: Delta[T], remote: Delta[T]) -> dict[tuple[Side, str], str]:
+    mine = {(Side.LOCAL, item.id): run.policy.name(item.body) for item in local.items.values()}
+    return mine | {(Side.REMOTE, item.id): run.policy.name(item.body) for item in remote.items.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +197,7 @@ class _Known:
     version: str
 
 
-def _pairs(run: RecordRun, session: Session, remote: Delta[Contact]) -> list[_Known]:
+def _pairs(run: RecordRun[T], session: Session, remote: Delta[T]) -> list[_Known]:
     """The links of all remote records that were reported; with a complete listing, all links."""
     query = select(LinkRow.local_id, LinkRow.remote_id, LinkRow.active, LinkRow.remote_version).where(
         LinkRow.account_id == run.account_id, LinkRow.channel == run.channel
@@ -200,7 +211,7 @@ def _pairs(run: RecordRun, session: Session, remote: Delta[Contact]) -> list[_Kn
     return found
 
 
-def _touched(run: RecordRun, session: Session, pairs: list[_Known], remote: Delta[Contact]) -> set[str]:
+def _touched(run: RecordRun[T], session: Session, pairs: list[_Known], remote: Delta[T]) -> set[str]:
     """Local ids of the links on which something happened. A link to what another record was merged into is one of them:
     that it is taken must be known."""
     touched = run.local(session).touched(run.account_id, run.channel)
@@ -217,7 +228,7 @@ def _touched(run: RecordRun, session: Session, pairs: list[_Known], remote: Delt
     return touched
 
 
-def _new(run: RecordRun, session: Session) -> tuple[dict[str, Item[Contact]], frozenset[str]]:
+def _new(run: RecordRun[T], session: Session) -> tuple[dict[str, Item[T]], frozenset[str]]:
     """Contacts that have the tag and no link, but for those that were refused as they are; and who of the refused need
     not be left out any more."""
     rows = {row.record_id: row for row in run.store.aside(session) if row.side == Side.LOCAL}
@@ -230,7 +241,7 @@ def _new(run: RecordRun, session: Session) -> tuple[dict[str, Item[Contact]], fr
     return {one: item for one, item in fresh.items() if one not in refused}, frozenset(rows.keys() - refused)
 
 
-def _possible(run: RecordRun, new: Mapping[str, Item[Contact]], decisions: Sequence[DecisionRow]) -> set[str]:
+def _possible(run: RecordRun[T], new: Mapping[str, Item[T]], decisions: Sequence[DecisionRow]) -> set[str]:
     """Remote records outside this listing that could be one of the new contacts, or were chosen by a person."""
     keys = {key for item in new.values() for some in run.policy.match(item.body) for key in some}
     with run.app.db.reading() as session:
@@ -239,9 +250,7 @@ def _possible(run: RecordRun, new: Mapping[str, Item[Contact]], decisions: Seque
         return found - _linked(run, session, LinkRow.remote_id, found)
 
 
-def _twins(
-    run: RecordRun, session: Session, items: Sequence[Item[Contact]], decisions: Sequence[DecisionRow]
-) -> set[str]:
+def _twins(run: RecordRun[T], session: Session, items: Sequence[Item[T]], decisions: Sequence[DecisionRow]) -> set[str]:
     """Ids of unlinked contacts that could be one of these remote records, or were chosen by a person."""
     keys = {key for item in items if item.selected for some in run.policy.match(item.body) for key in some}
     found = run.local(session).find(keys) | {item.origin for item in items if item.origin}
@@ -249,7 +258,7 @@ def _twins(
     return found - _linked(run, session, LinkRow.local_id, found)
 
 
-def _linked(run: RecordRun, session: Session, column: InstrumentedAttribute[str], ids: Collection[str]) -> set[str]:
+def _linked(run: RecordRun[T], session: Session, column: InstrumentedAttribute[str], ids: Collection[str]) -> set[str]:
     """Those of these ids, all local or all remote, that have a link."""
     found: set[str] = set()
     for some in parts(sorted(ids)):

@@ -3,13 +3,14 @@ asked to confirm, and JSON for programs."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from core.actions import TEXTS, Action, Adopt, Create, Decide, Deselect, Rebase, Update, Wait
-from core.contact import Contact
 from core.merge import changed_fields
 from core.replica import Item, Side
 from sync.record_plan import Plan
+
+T = TypeVar("T")
 
 Line = dict[str, Any]
 
@@ -25,20 +26,20 @@ _VERBS = {
 }
 
 
-def preview(plan: Plan) -> list[Line]:
+def preview(plan: Plan[T]) -> list[Line]:
     """One line per action that a person would notice."""
     return [_line(plan, action) for action in plan.actions if not _is_quiet(action)]
 
 
-def _is_quiet(action: Action[Contact]) -> bool:
+def _is_quiet(action: Action[T]) -> bool:
     return isinstance(action, Rebase) or (isinstance(action, Deselect) and action.side is None)
 
 
-def _line(plan: Plan, action: Action[Contact]) -> Line:
+def _line(plan: Plan[T], action: Action[T]) -> Line:
     local_id, remote_id = _ids(action)
     name = plan.names.get((Side.LOCAL, local_id)) or plan.names.get((Side.REMOTE, remote_id)) or ""
     if not name and isinstance(action, Deselect):
-        name = action.link.base.name
+        name = str(getattr(action.link.base, "name", ""))
     reason = action.reason
     return {
         "action": _verb(action),
@@ -52,7 +53,7 @@ def _line(plan: Plan, action: Action[Contact]) -> Line:
     }
 
 
-def _ids(action: Action[Contact]) -> tuple[str, str]:
+def _ids(action: Action[T]) -> tuple[str, str]:
     if isinstance(action, Update | Deselect | Rebase):
         return action.link.local_id, action.link.remote_id
     if isinstance(action, Adopt):
@@ -64,7 +65,7 @@ def _ids(action: Action[Contact]) -> tuple[str, str]:
     return (one, "") if side is Side.LOCAL else ("", one)
 
 
-def _verb(action: Action[Contact]) -> str:
+def _verb(action: Action[T]) -> str:
     if isinstance(action, Adopt):
         return "join the two"
     if isinstance(action, Update):
@@ -79,7 +80,7 @@ def _verb(action: Action[Contact]) -> str:
     return _VERBS[type(action), action.side]
 
 
-def _changes(action: Action[Contact]) -> dict[str, dict[str, Any]]:
+def _changes(action: Action[T]) -> dict[str, dict[str, Any]]:
     """Per side what would change, as [before, after] by field."""
     if not isinstance(action, Update | Adopt):
         return {}
@@ -93,5 +94,5 @@ def _changes(action: Action[Contact]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _fields(item: Item[Contact], after: Contact) -> dict[str, Any]:
+def _fields(item: Item[T], after: T) -> dict[str, Any]:
     return {name: list(pair) for name, pair in changed_fields(item.body, after).items()}

@@ -1,32 +1,57 @@
-"""What one run of contacts carries along: both sides, the lease, counts, what has to wait.
+"""What one run of contacts or calendar carries along: both sides, the lease, counts, what has to wait.
 Every write goes through `RecordRun.step`, which renews the lease and saves progress in the same transaction."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.contact import Contact
-from core.contact_settings import ContactSettings
 from core.errors import LeaseLost
 from core.policy import Policy
-from core.ports import RemoteReplica
-from core.replica import Side
+from core.ports import RemoteReplica, Replica
+from core.replica import Delta, Item, Scope, Side
 from models.syncing import RunRow
 from sync.app import App
 from sync.lease import Lease
 from sync.link_rows import Aside, LinkStore
-from sync.local import LocalContacts
 
 # What we wrote may take so long to show in the provider's lists (People API: "several minutes").
 SETTLE = timedelta(minutes=10)
+
+
+T = TypeVar("T")
+
+
+class LocalSide(Replica[T], Protocol[T]):
+    """The CRM side of a channel as one account sees it, in one database session; the caller commits."""
+
+    def touched(self, account_id: str, channel: str) -> set[str]:
+        """Local ids of linked records that changed against their link: text, membership, deletion."""
+
+    def new(self, account_id: str, channel: str) -> dict[str, Item[T]]:
+        """Records that take part and have no link yet."""
+
+    def find(self, keys: Iterable[str]) -> set[str]:
+        """Ids of records that have one of these match keys."""
+
+    def adjust(self, remote: Delta[T]) -> Delta[T]:
+        """What the provider reported, as far as this account has a say in it."""
+
+    def unclaimed(self, remote: Delta[T]) -> set[str]:
+        """Local ids of reported records that another account decides about, but should be this one's."""
+
+    def claim(self, ids: Collection[str]) -> None:
+        """From now on this account decides about these records."""
+
+    def taken(self, ids: Collection[str]) -> None:
+        """Note that these records are about to be made at this account's provider."""
 
 
 class Progress(Protocol):
@@ -42,23 +67,28 @@ Watch = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
-class RecordRun:
+class RecordRun(Generic[T]):
     """One run in progress, or, without a lease, a plan being made (which writes nothing).
 
-    `asides` is what has to be read again or set aside, `handled` the records that need not be any more.
+    `local` gives the CRM side in a session. `scope` is the group or calendar as the settings have it, `keep_scope`
+    writes it down, `scope_advice` is what to do when it is gone. `asides` is what has to be read again or set aside,
+    `handled` the records that need not be any more.
     """
 
     app: App
     account_id: str
     workspace_id: str
-    replica: RemoteReplica[Contact]
-    policy: Policy[Contact]
-    settings: ContactSettings
+    replica: RemoteReplica[T]
+    policy: Policy[T]
+    local: Callable[[Session], LocalSide[T]]
+    channel: str
+    scope: Scope
+    keep_scope: Callable[[Session, Scope], None]
+    scope_advice: str
     cursor: str = ""
     approved: frozenset[str] = frozenset()
     lease: Lease | None = None
     watch: Watch = field(default=lambda _: None)
-    channel: str = "contacts"
     counts: Counter[str] = field(default_factory=Counter)
     asides: list[Aside] = field(default_factory=list)
     handled: set[tuple[Side, str]] = field(default_factory=set)
@@ -67,7 +97,7 @@ class RecordRun:
     total: int = 0
 
     @property
-    def store(self) -> LinkStore[Contact]:
+    def store(self) -> LinkStore[T]:
         """The memory of this account's channel."""
         return LinkStore(self.account_id, self.channel, self.policy)
 
@@ -84,10 +114,6 @@ class RecordRun:
     def settled_at(self) -> datetime:
         """What the provider lists may be as old as this."""
         return self.app.clock() - SETTLE
-
-    def local(self, session: Session) -> LocalContacts:
-        """The CRM side in a session."""
-        return LocalContacts(session, self.workspace_id, self.settings.tag, self.policy, self.now)
 
     @contextmanager
     def step(self) -> Iterator[Session]:

@@ -1,39 +1,31 @@
-"""Runs the contacts channel once: read both sides, plan, ask for leave, apply, note where the next run goes on.
-The lease and the outcome around it are `sync.run`; the same plan, shown and not applied, is the preview."""
+"""Runs a channel of records once: read both sides, plan, ask for leave, apply, note where the next run goes on.
+The lease and the outcome around it are `sync.run`; which records, and whose, is `sync.record_channels`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.actions import Decide
-from core.contact_settings import ContactSettings
-from core.errors import Held, NotFound
+from core.errors import Held
 from core.plan import guard
-from core.replica import Scope, Side
-from core.types import Channel
-from models.accounts import AccountRow
+from core.replica import Side
 from models.links import DecisionRow, SetAsideRow
 from models.syncing import ChannelRow
-from sync.app import App
-from sync.channel_tag import own_tag
-from sync.lease import Lease
-from sync.phones import contact_rules
 from sync.record_apply import apply
 from sync.record_plan import Plan, make_plan
 from sync.record_preview import preview
-from sync.record_run import RecordRun, Watch
-from sync.sources import open_contacts
+from sync.record_run import RecordRun
+
+T = TypeVar("T")
 
 MAX_SHOWN = 1_000  # of what a person is asked to confirm, so many lines are kept
 
 
-def run_records(run: RecordRun) -> None:
+def run_records(run: RecordRun[T]) -> None:
     """The whole run. Raises Held when a person must decide first; then nothing was written on either side."""
     run.phase = "reading"
     with run.step():
@@ -44,7 +36,7 @@ def run_records(run: RecordRun) -> None:
     except Held as error:
         error.lines = _lines(error, plan)
         raise
-    _make_group(run, plan)
+    _make_scope(run, plan)
     apply(run, plan)
     _finish(run, plan)
 
@@ -57,55 +49,20 @@ class Preview:
     held: str = ""
 
 
-def plan_contacts(app: App, account_id: str) -> Preview:
-    """What a run would do now; writes nothing on either side. Raises as `opened_run` and the replica do."""
-    with opened_run(app, account_id) as run:
-        try:
-            plan = make_plan(run)
-        except Held as error:
-            return Preview([], str(error))
-        try:
-            guard(plan.actions, plan.active, run.policy, run.approved)
-        except Held as error:
-            return Preview(preview(plan), str(error))
-        return Preview(preview(plan))
-
-
-@contextmanager
-def opened_run(
-    app: App, account_id: str, *, lease: Lease | None = None, watch: Watch = lambda _: None
-) -> Iterator[RecordRun]:
-    """A run of an account's contacts, with the provider's side open. Without a lease it can only plan.
-
-    Raises NotFound, Misconfigured, NeedsRelink, Refused, Transient, and Held when the channel's tag is gone.
-    """
-    with app.db.reading() as session:
-        account = session.get(AccountRow, account_id)
-        row = session.get(ChannelRow, (account_id, Channel.CONTACTS.value))
-        if account is None or row is None:
-            raise NotFound("this account has no contacts channel", advice="Link it again with --channels contacts.")
-        settings, cursor, held = ContactSettings.read(row.settings), row.cursor, row.held or {}
-    tag = own_tag(app, account, settings, make=lease is not None)
-    opener = app.open_contacts or open_contacts
-    replica = opener(app, account_id, Scope(settings.group_id, settings.group))
+def plan_records(run: RecordRun[T]) -> Preview:
+    """What a run would do now; writes nothing on either side. Raises as the replica does."""
     try:
-        yield RecordRun(
-            app,
-            account_id,
-            account.workspace_id,
-            replica,
-            contact_rules(app.settings.phone_region),
-            ContactSettings(tag, settings.group, settings.group_id),
-            cursor,
-            frozenset(held.get("keys", ()) if held.get("approved") else ()),
-            lease,
-            watch,
-        )
-    finally:
-        replica.close()
+        plan = make_plan(run)
+    except Held as error:
+        return Preview([], str(error))
+    try:
+        guard(plan.actions, plan.active, run.policy, run.approved)
+    except Held as error:
+        return Preview(preview(plan), str(error))
+    return Preview(preview(plan))
 
 
-def _lines(error: Held, plan: Plan) -> list[dict[str, str]]:
+def _lines(error: Held, plan: Plan[T]) -> list[dict[str, str]]:
     """What a person is asked to confirm, in words."""
     keys = set(error.keys)
     kept = ("key", "action", "name", "contact", "why")
@@ -113,7 +70,7 @@ def _lines(error: Held, plan: Plan) -> list[dict[str, str]]:
     return lines[:MAX_SHOWN]
 
 
-def _set_channel(session: Session, run: RecordRun, **values: Any) -> None:
+def _set_channel(session: Session, run: RecordRun[T], **values: Any) -> None:
     session.execute(
         update(ChannelRow)
         .where(ChannelRow.account_id == run.account_id, ChannelRow.channel == run.channel)
@@ -121,16 +78,16 @@ def _set_channel(session: Session, run: RecordRun, **values: Any) -> None:
     )
 
 
-def _make_group(run: RecordRun, plan: Plan) -> None:
+def _make_scope(run: RecordRun[T], plan: Plan[T]) -> None:
     """From the first run on there is a group; its resource name is what counts, a rename is followed."""
-    scope = plan.listing.scope or run.replica.make_scope(run.settings.group)
-    chosen = ContactSettings(run.settings.tag, scope.name, scope.id)
-    run.settings = chosen
-    with run.step() as session:
-        _set_channel(session, run, settings=chosen.to_json())
+    scope = plan.listing.scope or run.replica.make_scope(run.scope.name)
+    if scope != run.scope:
+        run.scope = scope
+        with run.step() as session:
+            run.keep_scope(session, scope)
 
 
-def _finish(run: RecordRun, plan: Plan) -> None:
+def _finish(run: RecordRun[T], plan: Plan[T]) -> None:
     """Everything reported was dealt with or is noted down: now the next run may go on behind it."""
     run.phase = ""
     waiting = {(one.side, one.record_id) for one in run.asides}
@@ -146,7 +103,7 @@ def _finish(run: RecordRun, plan: Plan) -> None:
         _set_channel(session, run, cursor=listing.cursor, held=None)
 
 
-def _ask(run: RecordRun, session: Session, plan: Plan) -> None:
+def _ask(run: RecordRun[T], session: Session, plan: Plan[T]) -> None:
     """Write down what a person must decide; what needs no decision any more goes."""
     asked = {(action.side.value, action.item.id): action for action in plan.actions if isinstance(action, Decide)}
     known = {(row.side, row.record_id): row for row in run.store.decisions(session)}
@@ -161,12 +118,14 @@ def _ask(run: RecordRun, session: Session, plan: Plan) -> None:
             row = DecisionRow(account_id=run.account_id, channel=run.channel, side=side, record_id=record_id)
             row.made_at = run.now
             session.add(row)
-        row.label, row.run_id = action.item.body.name, run.run_id
+        row.label, row.run_id = run.policy.name(action.item.body), run.run_id
         row.candidates = [{"id": one, "name": name} for one, name in names.items()]
     session.flush()
 
 
-def any_refused(session: Session, account_id: str) -> bool:
+def any_refused(session: Session, account_id: str, channel: str) -> bool:
     """Whether a record of the channel was refused and is set aside."""
-    query = select(SetAsideRow.record_id).where(SetAsideRow.account_id == account_id, SetAsideRow.attempts > 0)
+    query = select(SetAsideRow.record_id).where(
+        SetAsideRow.account_id == account_id, SetAsideRow.channel == channel, SetAsideRow.attempts > 0
+    )
     return session.scalar(query.limit(1)) is not None

@@ -34,8 +34,9 @@ from sync.lease import Lease, kept_alive, take_lease
 from sync.mail import run_mail
 from sync.mail_quarantine import any_set_aside
 from sync.mail_run import MailRun, SliceEnded
+from sync.record_channels import opened_contacts
 from sync.record_run import told
-from sync.records import any_refused, opened_run, run_records
+from sync.records import any_refused, run_records
 from sync.sources import open_mail
 
 log = structlog.get_logger()
@@ -117,11 +118,11 @@ def _held(lease: Lease, error: Held) -> RunReport:
 
 
 def _contacts(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> RunReport:
-    with kept_alive(lease), opened_run(app, lease.account_id, lease=lease, watch=watch) as run:
+    with kept_alive(lease), opened_contacts(app, lease.account_id, lease=lease, watch=watch) as run:
         run_records(run)
         counts = told(run.counts)
     with app.db.reading() as session:
-        outcome = "partial" if any_refused(session, lease.account_id) else "ok"
+        outcome = "partial" if any_refused(session, lease.account_id, lease.channel.value) else "ok"
     return RunReport(lease.run_id, outcome, counts)
 
 

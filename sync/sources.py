@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 
 import providers
 from core.contact import Contact
 from core.errors import NotFound
+from core.event import Event
 from core.ports import MailSource, RemoteReplica
 from core.provider import ProviderSpec
 from core.replica import Scope
@@ -35,6 +37,33 @@ def open_contacts(app: App, account_id: str, scope: Scope, *, wait: Wait = time.
         app.guard,
         open_access(app, account_id, wait=wait),
         scope=scope,
+        now=app.clock,
+        wait=wait,
+        roots={"google": app.settings.google_base_url},
+    )
+
+
+def open_calendar(
+    app: App,
+    account_id: str,
+    scope: Scope,
+    *,
+    since: date | None,
+    send_updates: str = "none",
+    wait: Wait = time.sleep,
+) -> RemoteReplica[Event]:
+    """A calendar of an account at its provider: `scope`, or the account's own; events that end before `since` are left
+    out. `send_updates` says which guests the provider may mail: none, externalOnly or all. Touches no network yet.
+
+    Raises NotFound, Conflict (being removed) or Misconfigured (also where calendars are not supported).
+    """
+    return providers.open_calendar(
+        _spec(app, account_id),
+        app.guard,
+        open_access(app, account_id, wait=wait),
+        scope=scope,
+        since=since,
+        send_updates=send_updates,
         now=app.clock,
         wait=wait,
         roots={"google": app.settings.google_base_url},

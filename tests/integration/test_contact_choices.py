@@ -18,7 +18,8 @@ from models.link_queries import contact_history, explain_contact, held_of_run, r
 from models.links import HistoryRow, LinkRow, RemoteKeyRow, SentRow
 from sync.contact_channel import ContactsChange, change_contacts, confirm_held, contacts_choice, discard_held
 from sync.deciding import decide, list_decisions
-from sync.records import plan_contacts
+from sync.record_channels import opened_contacts
+from sync.records import plan_records
 from sync.removal import remove
 from sync.tags import delete_tag, make_tag
 from sync.undo import undo_field, undo_run
@@ -131,7 +132,8 @@ def test_a_plan_tells_what_would_be_done_and_writes_nothing(pair: tuple[ContactW
     world.crm_edit(one, title="Analyst")
     world.book.add(person("New", email="new@example.com"), world.group)
     before = (world.book.calls["update"], len(world.contacts()), world.channel().cursor)
-    plan = plan_contacts(world.app, world.account)
+    with opened_contacts(world.app, world.account) as run:
+        plan = plan_records(run)
     assert {(line["action"], line["name"]) for line in plan.lines} == {
         ("update at the provider", "Ada Lovelace"),
         ("create in the CRM", "New"),
