@@ -33,6 +33,8 @@ class Reason(enum.StrEnum):
     MADE_BY_US = "made_by_us"
     SAME_EMAIL = "same_email"
     SAME_PHONE = "same_phone"
+    SAME_MEETING = "same_meeting"
+    OUT_OF_RANGE = "out_of_range"
     DECIDED = "decided"
     AMBIGUOUS = "ambiguous"
     EQUAL = "equal"
@@ -59,6 +61,8 @@ TEXTS = {
     Reason.MADE_BY_US: "was made by an earlier run",
     Reason.SAME_EMAIL: "is there already: same e-mail address",
     Reason.SAME_PHONE: "is there already: same phone number and family name",
+    Reason.SAME_MEETING: "is there already: the same meeting",
+    Reason.OUT_OF_RANGE: "lies before the day from which on is synced",
     Reason.DECIDED: "as a person decided",
     Reason.AMBIGUOUS: "may be one of several: needs a decision",
     Reason.EQUAL: "is equal on both sides",

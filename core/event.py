@@ -178,8 +178,8 @@ def _moment_problem(moment: Moment) -> str:
             if not _DAY.fullmatch(moment.date):
                 return f"{moment.date!r} is not a date such as 2026-01-31"
             date.fromisoformat(moment.date)
-        else:
-            read_instant(moment.at)
+        elif write_instant(read_instant(moment.at)) != moment.at:  # instants are compared as text
+            raise ValueError
     except ValueError:
         return f"{(moment.date or moment.at)[:40]!r} is no date or time"
     return "" if not moment.zone or _is_zone(moment.zone) else f"{moment.zone[:40]!r} is no time zone"

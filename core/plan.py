@@ -4,7 +4,7 @@ Merging one record is `core.merge`, pairing unlinked ones `core.match`; carrying
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from core.actions import Action, Change, Create, Deselect, Reason, Rebase, Update, Wait, change_for
 from core.errors import Held
 from core.match import Decisions, Unlinked
-from core.merge import merge, overwrites
+from core.merge import Lost, Merged, changed_fields, merge, overwrites
 from core.policy import Policy
 from core.replica import UNKNOWN, Delta, Item, Link, Sent, Side, Stamp, later_side
 
@@ -175,6 +175,8 @@ class _Pair(Generic[T]):
 
     def linked(self) -> Iterator[Action[T]]:
         """Both took part at the end of the last run."""
+        if self.facts.policy.has_range and (yield from self._at_the_edge()):
+            return
         gone = State.GONE in (self.mine, self.theirs)
         if self.mine is not State.IN:
             # What was written lately may not be listed yet: then leaving is written, needed or not.
@@ -192,9 +194,38 @@ class _Pair(Generic[T]):
         else:
             yield from self._edited(None)
 
+    def _at_the_edge(self) -> Generator[Action[T], None, bool]:
+        """Records that are chosen by time: to leave the range is no removal, and an edit is worth more than a removal.
+        True when that settles the pair; else it is compared as if nothing had left."""
+        deleted = self.mine is State.GONE or (self.local is not None and self.local.deleted)
+        if State.GONE not in (self.mine, self.theirs) and not deleted and self.mine is self.theirs is State.LEFT:
+            yield Deselect(self.link, None, False, Reason.OUT_OF_RANGE)
+            return True
+        if self.theirs is State.GONE and not deleted and self._is_edited(self.local) and self._may_write():
+            assert self.local is not None
+            yield Create(Side.REMOTE, replace(self.local, selected=True), Reason.CHANGED_IN_CRM, self.link)
+            return True
+        if deleted and self.mine is State.LEFT and self.theirs is State.IN and self._is_edited(self.remote):
+            yield from self._edited(Reason.CHANGED_AT_PROVIDER)
+            return True
+        if self.theirs is State.LEFT and self.remote is not None:
+            self.theirs, self.remote = State.IN, replace(self.remote, selected=True)
+        if self.mine is State.LEFT and not deleted and self.local is not None:
+            self.mine, self.local = State.IN, replace(self.local, selected=True)
+        return False
+
+    def _is_edited(self, item: Item[T] | None) -> bool:
+        return item is not None and item.body != self.link.base
+
+    def _may_write(self) -> bool:
+        known = self.remote or self._remembered(self.link.remote_id, self.link.remote)
+        return self.facts.policy.writable(known)
+
     def parted(self) -> Iterator[Action[T]]:
         """One or both had left; the pair joins again when one side takes part again."""
         mine, theirs = _takes_part(self.local), _takes_part(self.remote)
+        if self.facts.policy.has_range and mine and not theirs and self.theirs is not State.GONE:
+            return  # within the range here and not there: nothing to make up for
         if self.theirs is State.GONE or self.mine is State.GONE:
             yield self._widowed(mine, theirs)
         elif (mine and self.remote is None) or (theirs and not mine and not self.settled):
@@ -215,7 +246,10 @@ class _Pair(Generic[T]):
         mine = self.local or self._remembered(link.local_id, link.local)
         theirs = self.remote or self._remembered(link.remote_id, link.remote)
         newer = later_side(mine.stamp, theirs.stamp, self.facts.skew)
-        merged = merge(link.base, mine.body, theirs.body, newer=newer, policy=policy)
+        if self._may_write():
+            merged = merge(link.base, mine.body, theirs.body, newer=newer, policy=policy)
+        else:
+            merged = _theirs_alone(link.base, mine.body, theirs.body)
         to_local, to_remote = change_for(mine, merged.value), change_for(theirs, merged.value)
         if joining and not self.settled:  # it may be listed as a member and yet be none any more
             to_remote = Change(to_remote.body if to_remote else None, True, theirs.stamp.version)
@@ -233,6 +267,17 @@ class _Pair(Generic[T]):
 
     def _remembered(self, one: str, stamp: Stamp) -> Item[T]:
         return Item(one, stamp, self.link.active, self.link.base, extra=self.link.extra)
+
+
+def _theirs_alone(base: T, mine: T, theirs: T) -> Merged[T]:
+    """A text that is not ours to change: what was changed here gives way, and is told."""
+    changes = changed_fields(base, mine)
+    lost = [
+        Lost(name, Side.LOCAL, value or None, getattr(theirs, name) or None)
+        for name, (_, value) in changes.items()
+        if value != getattr(theirs, name)
+    ]
+    return Merged(theirs, tuple(lost))
 
 
 def _is_stale(item: Item[T], known: Stamp) -> bool:

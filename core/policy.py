@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from core import event
 from core.contact import LISTS, Contact, canonical, email_key, from_json, to_json
+from core.event import Event
 from core.replica import Item
 
 T = TypeVar("T")
@@ -21,8 +23,9 @@ class Policy(Generic[T]):
     `name` is what to call a record for people. `lists` names the multi-valued fields with the key that makes two items
     one; all other fields have one value. `match` gives what makes two unlinked records the same, strongest first: sets
     of keys of which one in common is enough; `strengths` are the reasons that go with them (`core.actions.Reason`).
-    `normal` is the normal form, in which equal records are equal. `edit_beats_removal`: what was edited on one side and
-    removed on the other stays. `writable` tells whether the text of a provider's record may be changed.
+    `normal` is the normal form, in which equal records are equal. `has_range`: records take part by their time, so to
+    leave is no removal, and what was edited on one side and removed on the other stays. `writable` tells whether the
+    text of a provider's record may be changed.
     """
 
     blank: T
@@ -33,7 +36,7 @@ class Policy(Generic[T]):
     dump: Callable[[T], dict[str, Any]]
     load: Callable[[Mapping[str, Any]], T]
     strengths: tuple[str, ...] = ("same_email", "same_phone")
-    edit_beats_removal: bool = False
+    has_range: bool = False
     writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
     limit_share: float = field(default=0.2)
     limit_count: int = field(default=10)
@@ -62,3 +65,30 @@ def _name_of(contact: Contact) -> str:
 
 
 CONTACTS = contact_policy()
+
+
+def _name_of_event(one: Event) -> str:
+    return one.name
+
+
+def _same_meeting(one: Event) -> MatchKeys:
+    """Everybody's copy of a meeting has this in common, and every copy of one occurrence of a series."""
+    return (frozenset({f"uid:{one.uid}|{one.original}"} if one.uid else ()),)
+
+
+def _may_change(item: Item[Event]) -> bool:
+    return item.extra.get("writable") is not False
+
+
+EVENTS = Policy(
+    Event(),
+    _name_of_event,
+    event.LISTS,
+    event.canonical,
+    _same_meeting,
+    event.to_json,
+    event.from_json,
+    strengths=("same_meeting",),
+    has_range=True,
+    writable=_may_change,
+)

@@ -94,8 +94,8 @@ class Link(Generic[T]):
 
     `base` is the last text both agreed on, `local` and `remote` the stamps it was read or written with. `active`:
     both take part; a parted link (not active) remembers the pair, so that it can join again.
-    `written_at` is when we last changed whether the remote record takes part: what the provider lists shortly after
-    may be older than that.
+    `written_at` is when we last changed, or saw change, whether the remote record takes part: what the provider lists
+    shortly after may be older than that.
     """
 
     local_id: str

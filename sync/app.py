@@ -6,13 +6,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Protocol
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from core.contact import Contact
 from core.errors import Misconfigured
+from core.event import Event
 from core.ports import Clock, RemoteReplica
 from core.replica import Scope
 from core.settings import Settings
@@ -22,6 +24,12 @@ from sync.keys import load_keys
 from sync.parser_pool import ParserPool
 from sync.parser_process import ParserLimits
 from sync.vault import Vault
+
+
+class CalendarOpener(Protocol):
+    """Opens a calendar of an account at its provider."""
+
+    def __call__(self, app: App, account_id: str, scope: Scope, *, since: date | None) -> RemoteReplica[Event]: ...
 
 
 def utc_now() -> datetime:
@@ -34,7 +42,8 @@ class App:
     """What use cases and jobs need, built once per process by `build_app`.
 
     `stopping` is set when the process is to end: running work stops at its next step. `open_contacts` opens the
-    provider's side of an account's contacts in place of `sync.sources.open_contacts`.
+    provider's side of an account's contacts in place of `sync.sources.open_contacts`, `open_calendar` that of its
+    calendar.
     """
 
     settings: Settings
@@ -44,6 +53,7 @@ class App:
     clock: Clock
     parsers: ParserPool
     open_contacts: Callable[[App, str, Scope], RemoteReplica[Contact]] | None = None
+    open_calendar: CalendarOpener | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -202,7 +202,7 @@ class LocalCalendar:
         body = from_json(row.body)
         if row.main_account not in ("", self._account.account_id):
             return Item(row.id, Stamp(GUEST, LONG_AGO), True, _identity(body), row.id)
-        deleted = row.deleted_at is not None
+        deleted = row.deleted_at is not None or row.cancelled_at is not None or not row.show_in_calendar
         return Item(row.id, Stamp(str(row.version), row.modified_at), selected, body, row.id, deleted=deleted)
 
     # -- writing

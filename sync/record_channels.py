@@ -3,15 +3,21 @@ What is done with them is `sync.records`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from core.calendar_settings import CalendarSettings
 from core.contact import Contact
 from core.contact_settings import ContactSettings
 from core.errors import NotFound
+from core.event import Event
+from core.policy import EVENTS, Policy
+from core.ports import RemoteReplica
 from core.replica import Scope
 from core.types import Channel
 from models.accounts import AccountRow
@@ -20,13 +26,24 @@ from sync.app import App
 from sync.channel_tag import own_tag
 from sync.lease import Lease
 from sync.local import LocalContacts
+from sync.local_calendar import CalendarAccount, LocalCalendar
 from sync.phones import contact_rules
-from sync.record_run import RecordRun, Watch
-from sync.sources import open_contacts
+from sync.record_run import LocalSide, RecordRun, Watch
+from sync.sources import open_calendar, open_contacts
+
+T = TypeVar("T")
+
+REACH = timedelta(days=90)  # how far back a calendar is synced unless a day was chosen
 
 _GROUP_GONE = (
     "Nobody was untagged. `twinbox settings contacts ACCOUNT --group NAME` makes it again and refills it, or takes "
     "another one; `--no-auto` stops the sync."
+)
+
+
+_CALENDAR_GONE = (
+    "Nothing was cancelled. Share it again at the provider, or link the account again; `twinbox settings calendar "
+    "ACCOUNT --no-auto` stops the sync."
 )
 
 
@@ -51,27 +68,70 @@ def opened_contacts(
         return LocalContacts(session, account.workspace_id, tag, policy, app.clock())
 
     def keep_scope(session: Session, scope: Scope) -> None:
-        chosen = ContactSettings(tag, scope.name, scope.id)
-        session.execute(
-            update(ChannelRow)
-            .where(ChannelRow.account_id == account_id, ChannelRow.channel == Channel.CONTACTS.value)
-            .values(settings=chosen.to_json())
-        )
+        _keep_settings(session, row, ContactSettings(tag, scope.name, scope.id).to_json())
 
     scope = Scope(settings.group_id, settings.group)
     replica = (app.open_contacts or open_contacts)(app, account_id, scope)
+    with _open(app, account, row, replica, policy, local, scope, keep_scope, _GROUP_GONE, lease, watch) as run:
+        yield run
+
+
+@contextmanager
+def opened_calendar(
+    app: App,
+    account_id: str,
+    *,
+    lease: Lease | None = None,
+    watch: Watch = unwatched,
+    since: date | None = None,
+) -> Iterator[RecordRun[Event]]:
+    """A run of an account's calendar, with the provider's side open. Without a lease it can only plan; `since` plans as
+    if that day had been chosen. Raises NotFound, Misconfigured, NeedsRelink, Refused, Transient."""
+    account, row = _channel(app, account_id, Channel.CALENDAR)
+    settings = CalendarSettings.read(row.settings)
+    first = since or settings.since or (app.clock() - REACH).date()
+    mine = CalendarAccount(account.workspace_id, account_id, account.user_id, day_begins(first))
+
+    def local(session: Session) -> LocalCalendar:
+        return LocalCalendar(session, mine, app.clock())
+
+    def keep_scope(session: Session, scope: Scope) -> None:
+        _keep_settings(session, row, CalendarSettings(first, scope.name, scope.id).to_json())
+
+    scope = Scope(settings.calendar_id, settings.calendar)
+    replica = (app.open_calendar or open_calendar)(app, account_id, scope, since=first)
+    if since is not None and since != settings.since:
+        row.cursor = ""  # what changed since the last run says nothing of another range
+    with _open(app, account, row, replica, EVENTS, local, scope, keep_scope, _CALENDAR_GONE, lease, watch) as run:
+        yield run
+
+
+@contextmanager
+def _open(
+    app: App,
+    account: AccountRow,
+    row: ChannelRow,
+    replica: RemoteReplica[T],
+    policy: Policy[T],
+    local: Callable[[Session], LocalSide[T]],
+    scope: Scope,
+    keep_scope: Callable[[Session, Scope], None],
+    advice: str,
+    lease: Lease | None,
+    watch: Watch,
+) -> Iterator[RecordRun[T]]:
     try:
         yield RecordRun(
             app,
-            account_id,
+            account.id,
             account.workspace_id,
             replica,
             policy,
             local,
-            Channel.CONTACTS.value,
+            row.channel,
             scope,
             keep_scope,
-            _GROUP_GONE,
+            advice,
             row.cursor,
             _approved(row),
             lease,
@@ -79,6 +139,19 @@ def opened_contacts(
         )
     finally:
         replica.close()
+
+
+def day_begins(day: date) -> datetime:
+    """The earliest instant at which a day begins anywhere on earth (UTC+14)."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=14)
+
+
+def _keep_settings(session: Session, row: ChannelRow, settings: dict[str, Any]) -> None:
+    session.execute(
+        update(ChannelRow)
+        .where(ChannelRow.account_id == row.account_id, ChannelRow.channel == row.channel)
+        .values(settings=settings)
+    )
 
 
 def _channel(app: App, account_id: str, channel: Channel) -> tuple[AccountRow, ChannelRow]:

@@ -153,7 +153,7 @@ def link_after(job: Job[T], local: Item[T] | None, remote: Item[T] | None, now: 
     """The link once both sides have what they shall have; None when the pair is to be forgotten. `local` and `remote`
     are the records as written, None where nothing was."""
     if isinstance(job.action, Deselect):
-        return None if job.action.forget else _parted(job.action, remote, now)
+        return None if job.action.forget else replace(job.action.link, active=False, written_at=now)
     if isinstance(job.action, Rebase):
         return job.action.now
     mine, theirs = local or job.local, remote or job.remote
@@ -162,12 +162,9 @@ def link_after(job: Job[T], local: Item[T] | None, remote: Item[T] | None, now: 
     assert mine is not None
     assert theirs is not None
     selected = job.to_remote is not None and job.to_remote.selected is not None
-    written_at = now if selected else job.link.written_at if job.link else LONG_AGO
+    rejoined = job.link is not None and not job.link.active
+    written_at = now if selected or rejoined else job.link.written_at if job.link else LONG_AGO
     return Link(mine.id, theirs.id, mine.stamp, theirs.stamp, theirs.body, True, written_at, theirs.extra)
-
-
-def _parted(action: Deselect[T], remote: Item[T] | None, now: datetime) -> Link[T]:
-    return replace(action.link, active=False, written_at=now if remote is not None else action.link.written_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _with_missing(run: RecordRun[T], listing: Delta[T]) -> Delta[T]:
     if not listing.complete:
         return listing
     with run.app.db.reading() as session:
-        known = {pair.remote_id for pair in _pairs(run, session, listing)}
+        known = {pair.remote_id for pair in _pairs(run, session, listing) if pair.active}
     missing = known - listing.items.keys() - listing.gone
     if not missing:
         return listing

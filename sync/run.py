@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import update
@@ -34,10 +34,12 @@ from sync.lease import Lease, kept_alive, take_lease
 from sync.mail import run_mail
 from sync.mail_quarantine import any_set_aside
 from sync.mail_run import MailRun, SliceEnded
-from sync.record_channels import opened_contacts
-from sync.record_run import told
+from sync.record_channels import opened_calendar, opened_contacts
+from sync.record_run import RecordRun, told
 from sync.records import any_refused, run_records
 from sync.sources import open_mail
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -119,8 +121,17 @@ def _held(lease: Lease, error: Held) -> RunReport:
 
 def _contacts(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> RunReport:
     with kept_alive(lease), opened_contacts(app, lease.account_id, lease=lease, watch=watch) as run:
-        run_records(run)
-        counts = told(run.counts)
+        return _records(app, lease, run)
+
+
+def _calendar(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> RunReport:
+    with kept_alive(lease), opened_calendar(app, lease.account_id, lease=lease, watch=watch) as run:
+        return _records(app, lease, run)
+
+
+def _records(app: App, lease: Lease, run: RecordRun[T]) -> RunReport:
+    run_records(run)
+    counts = told(run.counts)
     with app.db.reading() as session:
         outcome = "partial" if any_refused(session, lease.account_id, lease.channel.value) else "ok"
     return RunReport(lease.run_id, outcome, counts)
@@ -147,10 +158,6 @@ def _mail(app: App, lease: Lease, watch: Watch, runs: list[MailRun]) -> RunRepor
         finally:
             run.source.close()
     return RunReport(lease.run_id, outcome, told(run.counts), problems=tuple(run.problems))
-
-
-def _calendar(_app: App, _lease: Lease, _watch: Watch, _runs: list[MailRun]) -> RunReport:
-    raise Misconfigured("calendars are not synced yet", advice="Mail and contacts are.")
 
 
 _CHANNELS = {Channel.MAIL: _mail, Channel.CONTACTS: _contacts, Channel.CALENDAR: _calendar}
