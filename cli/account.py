@@ -248,8 +248,9 @@ def remove_account(
     if receipt.grant == "not revoked" and not as_json:
         text = f"The access could not be given back ({receipt.grant_problem}): remove it in the account there."
         console(stderr=True).print(safe(text))
-    erased = f"{receipt.messages_erased} messages and {receipt.contacts_erased} contacts erased"
-    kept = erased if erase else "stored mail and contacts kept"
+    counts = (receipt.messages_erased, receipt.contacts_erased, receipt.activities_erased)
+    erased = "{} messages, {} contacts and {} activities erased".format(*counts)
+    kept = erased if erase else "stored mail, contacts and activities kept"
     show(receipt, as_json=as_json, text=f"Removed {account}: credentials erased, {kept}.")
 
 

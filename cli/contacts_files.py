@@ -4,9 +4,8 @@ Formats are `sync.contact_files`, the rules of importing `sync.contact_import`."
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,14 +13,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cli.contact_options import Owner
 from cli.context import AsJson, Here, InWorkspace, opened
 from cli.output import console, emit_json, safe
+from cli.whole_files import STDIN, print_pieces, read_bytes, save_pieces
 from core.contact_file import MAX_BYTES
-from core.errors import Misconfigured
 from sync.contact_files import ContactFile, ReadFormat, WriteFormat, export_contacts, open_file
 from sync.contact_import import ImportOptions, ImportReport, import_contacts
 from sync.tags import find_tag
 
 FAILURE, PARTIAL = 1, 4
-STDIN = Path("-")
 SHOWN = 20  # rejected records; --json lists all
 
 
@@ -41,7 +39,7 @@ def import_file(
     """
     with opened(workspace) as here:
         options = ImportOptions(_tag_id(here, tag, owner), new, dry_run)
-        opened_file = open_file(_read(file), format)
+        opened_file = open_file(read_bytes(file, MAX_BYTES), format)
         report = _watched(here, opened_file, options, quiet=as_json or not sys.stderr.isatty())
     _tell(opened_file, options, report, as_json=as_json)
     if not report.taken:
@@ -55,21 +53,6 @@ def _tag_id(here: Here, tag: str, owner: str) -> str:
         return ""
     with here.app.db.reading() as session:
         return str(find_tag(session, here.workspace, tag, owner=owner)["id"])
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if file == STDIN:
-            stream: Any = sys.stdin
-            # At most one byte more than is allowed: then `open_file` tells.
-            data = getattr(stream, "buffer", stream).read(MAX_BYTES + 1)
-            return data if isinstance(data, bytes) else str(data).encode("utf-8", "replace")
-        with file.open("rb") as found:
-            return found.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Misconfigured(
-            f"cannot read {file}: {error.strerror}", advice="Check the name of the file and who may read it."
-        ) from error
 
 
 def _watched(here: Here, file: ContactFile, options: ImportOptions, *, quiet: bool) -> ImportReport:
@@ -114,36 +97,7 @@ def export_file(
         with here.app.db.reading() as session:
             pieces = export_contacts(session, here.workspace, format, tag=tag_id)
             if file is None or file == STDIN:
-                _print(pieces)
+                print_pieces(pieces)
                 return
-            _save(pieces, file)
+            save_pieces(pieces, file)
     console().print(safe(f"Saved {file}."))
-
-
-def _print(pieces: Iterable[str]) -> None:
-    stream: Any = sys.stdout
-    for piece in pieces:
-        # Bytes where possible: the line ends of vCard and CSV are CR LF, and the charset UTF-8, on every system.
-        if hasattr(stream, "buffer"):
-            stream.buffer.write(piece.encode())
-        else:
-            stream.write(piece)
-
-
-def _save(pieces: Iterator[str], file: Path) -> None:
-    try:
-        target = file.open("xb")  # an existing file is never overwritten
-    except FileExistsError as error:
-        raise Misconfigured(f"{file} exists already", advice="Name another file.") from error
-    except OSError as error:
-        raise _unwritable(file, error) from error
-    try:
-        with target:
-            target.writelines(piece.encode() for piece in pieces)
-    except OSError as error:
-        file.unlink()  # half a file would pass for the whole one
-        raise _unwritable(file, error) from error
-
-
-def _unwritable(file: Path, error: OSError) -> Misconfigured:
-    return Misconfigured(f"cannot write {file}: {error.strerror}", advice="Name another place.")

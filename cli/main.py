@@ -29,6 +29,7 @@ COMMANDS = {
     "account": "cli.account",
     "contacts": "cli.contacts",
     "tag": "cli.tag",
+    "activities": "cli.activities",
     "settings": "cli.settings",
     "sync": "cli.sync",
     "status": "cli.status",

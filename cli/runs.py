@@ -9,9 +9,10 @@ import typer
 from cli.context import AsJson, Here, InWorkspace, opened
 from cli.output import show, show_record, show_rows
 from core.errors import Conflict
+from core.types import Channel
 from models.link_queries import held_of_run, run_deeds
 from models.queries import find_run, list_runs
-from sync.contact_channel import confirm_held, discard_held
+from sync.held import confirm_held, discard_held
 from sync.users import find_account
 
 HeldRun = Annotated[str, typer.Argument(help="The run that is held.")]
@@ -78,8 +79,8 @@ def confirm(
     """Let the next run do what a held run has listed."""
     with opened(workspace) as here:
         record = _held_run(here, run)
-        held = confirm_held(here.app, here.workspace, record["account"])
-    text = f"Confirmed: {held['text']}. `twinbox sync start ACCOUNT --channel contacts --wait` does it now."
+        held = confirm_held(here.app, here.workspace, record["account"], Channel(record["channel"]))
+    text = f"Confirmed: {held['text']}. `twinbox sync start ACCOUNT --channel {record['channel']} --wait` does it now."
     show(held, as_json=as_json, text=text)
 
 
@@ -92,8 +93,8 @@ def discard(
     """Do not do what a held run has listed. The channel then waits until it is started by hand."""
     with opened(workspace) as here:
         record = _held_run(here, run)
-        held = discard_held(here.app, here.workspace, record["account"])
-    text = "Discarded: nothing was written. Mend the cause, then `twinbox sync start ACCOUNT --channel contacts`."
+        held = discard_held(here.app, here.workspace, record["account"], Channel(record["channel"]))
+    text = "Discarded: nothing was written. Mend the cause, then start the sync by hand."
     show(held, as_json=as_json, text=text)
 
 

@@ -18,7 +18,7 @@ def status(workspace: InWorkspace = "", as_json: AsJson = False) -> None:
         rows = status_overview(session, here.workspace, here.app.clock())
     columns = {"address": "account", "channel": "channel", "state": "state", "last_outcome": "last run"}
     columns |= {"last_success_at": "last success", "next_run_at": "next run", "messages": "messages"}
-    columns |= {"contacts": "contacts", "set_aside": "set aside", "decisions": "to decide"}
+    columns |= {"contacts": "contacts", "activities": "activities", "set_aside": "set aside", "decisions": "to decide"}
     show_rows(rows, columns, as_json=as_json, empty="No accounts yet: `twinbox account link --help`.")
     stuck = [row for row in rows if row["state"] == "needs_relink"]
     if not as_json:

@@ -18,8 +18,8 @@ from core.errors import BadInput, SkipRun, TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
 from models.queries import find_run, list_runs
-from sync.record_channels import opened_contacts
-from sync.records import plan_records
+from sync.record_channels import opened_calendar, opened_contacts
+from sync.records import Preview, plan_records
 from sync.run import run_sync
 from sync.scheduler import request_now
 from sync.users import find_account
@@ -61,26 +61,33 @@ def start(
 @app.command("plan")
 def plan(
     account: Annotated[str, typer.Argument(help="Address of the account, or the beginning of its id.")],
-    channel: Annotated[Channel, typer.Option(help="Of what: contacts.")] = Channel.CONTACTS,
+    channel: Annotated[Channel, typer.Option(help="Of what: contacts or calendar.")] = Channel.CONTACTS,
     workspace: InWorkspace = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what a sync would do, and write nothing anywhere. Exit code 4: it would be held for a person to confirm."""
-    if channel is not Channel.CONTACTS:
-        raise BadInput(f"{channel.value} has no plan", advice="It is only read; plans are made for contacts.")
+    if channel is Channel.MAIL:
+        raise BadInput("mail has no plan", advice="It is only read; plans are made for contacts and calendar.")
     with opened(workspace) as here:
         row = named_account(here, account)
-        with opened_contacts(here.app, row.id) as run:
-            made = plan_records(run)
+        made = _planned(here, row.id, channel)
     if as_json:
         emit_json({"account": row.id, "actions": made.lines, "held": made.held})
     else:
         rows = [line | {"fields": ", ".join(_fields(line))} for line in made.lines]
-        columns = {"action": "would", "name": "contact", "why": "because it", "fields": "fields"}
+        columns = {"action": "would", "name": "name", "why": "because it", "fields": "fields"}
         show_rows(rows, columns, as_json=False, empty=f"{row.address}: both sides are in step, nothing to do.")
         if made.held:
             console().print(safe(f"This would be held until somebody confirms it: {made.held}"))
     raise typer.Exit(4 if made.held else 0)
+
+
+def _planned(here: Here, account_id: str, channel: Channel) -> Preview:
+    if channel is Channel.CONTACTS:
+        with opened_contacts(here.app, account_id) as contacts:
+            return plan_records(contacts)
+    with opened_calendar(here.app, account_id) as calendar:
+        return plan_records(calendar)
 
 
 def _fields(line: dict[str, Any]) -> list[str]:

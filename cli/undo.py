@@ -53,7 +53,7 @@ def _undo_run(here: Here, run: str, sync: bool) -> Undone:
     with here.app.db.reading() as session:
         record = find_run(session, here.workspace, run)
     if record["channel"] != Channel.CONTACTS:
-        raise BadInput(f"a run of {record['channel']} cannot be undone", advice="It wrote nothing at the provider.")
+        raise BadInput(f"a run of {record['channel']} cannot be undone", advice="Only runs of contacts can.")
     if sync:
         _sync(here, record["account"])
     return undo_run(here.app, here.workspace, record["id"])

@@ -25,7 +25,8 @@ class Policy(Generic[T]):
     of keys of which one in common is enough; `strengths` are the reasons that go with them (`core.actions.Reason`).
     `normal` is the normal form, in which equal records are equal. `has_range`: records take part by their time, so to
     leave is no removal, and what was edited on one side and removed on the other stays. `writable` tells whether the
-    text of a provider's record may be changed.
+    text of a provider's record may be changed. `private`: only its owner may know what is in a record, so neither
+    history nor preview tells of it.
     """
 
     blank: T
@@ -38,6 +39,7 @@ class Policy(Generic[T]):
     strengths: tuple[str, ...] = ("same_email", "same_phone")
     has_range: bool = False
     writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
+    private: Callable[[T], bool] = field(default=lambda _: False)
     limit_share: float = field(default=0.2)
     limit_count: int = field(default=10)
 
@@ -68,7 +70,11 @@ CONTACTS = contact_policy()
 
 
 def _name_of_event(one: Event) -> str:
-    return one.name
+    return "(private)" if one.is_private else one.name
+
+
+def _is_private(one: Event) -> bool:
+    return one.is_private
 
 
 def _same_meeting(one: Event) -> MatchKeys:
@@ -91,4 +97,5 @@ EVENTS = Policy(
     strengths=("same_meeting",),
     has_range=True,
     writable=_may_change,
+    private=_is_private,
 )

@@ -3,6 +3,7 @@ Every query is scoped by workspace; changing anything is left to `sync`."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
@@ -51,19 +52,17 @@ def deed_record(row: HistoryRow) -> Record:
     }
 
 
-def contact_counts(session: Session, accounts: list[str]) -> dict[str, Record]:
-    """Per account: pairs that take part, decisions to be taken, records set aside."""
-    found: dict[str, Record] = {one: {"linked": 0, "decisions": 0, "refused": 0} for one in accounts}
+def record_counts(session: Session, accounts: list[str]) -> dict[tuple[str, str], Record]:
+    """By account and channel: pairs that take part, decisions to be taken, records set aside."""
+    found: dict[tuple[str, str], Record] = defaultdict(lambda: {"linked": 0, "decisions": 0, "refused": 0})
     for name, table, condition in (
         ("linked", LinkRow, LinkRow.active.is_(True)),
         ("decisions", DecisionRow, DecisionRow.choice.is_(None)),
         ("refused", SetAsideRow, SetAsideRow.attempts > 0),
     ):
-        query = select(table.account_id, func.count()).where(
-            table.account_id.in_(accounts), table.channel == CONTACTS, condition
-        )
-        for account, count in session.execute(query.group_by(table.account_id)):
-            found[account][name] = count
+        query = select(table.account_id, table.channel, func.count()).where(table.account_id.in_(accounts), condition)
+        for account, channel, count in session.execute(query.group_by(table.account_id, table.channel)):
+            found[account, channel][name] = count
     return found
 
 

@@ -13,7 +13,7 @@ from core.errors import Conflict, NotFound
 from models.accounts import AccountRow, UserRow
 from models.columns import Record
 from models.content import CorrespondentRow, LocationRow, MessageRow, ParticipantRow
-from models.link_queries import contact_counts
+from models.link_queries import record_counts
 from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow
 
 
@@ -28,7 +28,7 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
     ).all()
     counts = _message_counts(session, [account.id for account, _, _ in rows])
     aside = _aside_counts(session, [account.id for account, _, _ in rows])
-    contacts = contact_counts(session, [account.id for account, _, _ in rows])
+    records = record_counts(session, [account.id for account, _, _ in rows])
     return [
         {
             "account": account.id,
@@ -45,7 +45,9 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
             "last_success_at": channel.last_success_at,
             "next_run_at": channel.next_run_at,
             "failures": channel.failures,
-            **_amounts(channel, counts.get(account.id, 0), aside.get(account.id, 0), contacts[account.id]),
+            **_amounts(
+                channel, counts.get(account.id, 0), aside.get(account.id, 0), records[account.id, channel.channel]
+            ),
             "reason": account.reason or (channel.held["text"] if channel.held else ""),
             "advice": account.advice or ("`twinbox runs list` names the run that waits." if channel.held else ""),
         }
@@ -59,14 +61,13 @@ def _state(account: AccountRow, channel: ChannelRow) -> str:
     return "not granted" if not channel.granted else "held" if channel.held else "linked"
 
 
-def _amounts(channel: ChannelRow, messages: int, aside: int, contacts: Record) -> Record:
+def _amounts(channel: ChannelRow, messages: int, aside: int, records: Record) -> Record:
     """What is stored of a channel, and what waits for somebody."""
+    stored = {"messages": 0, "contacts": 0, "activities": 0}
     if channel.channel == "mail":
-        return {"messages": messages, "contacts": 0, "set_aside": aside, "decisions": 0}
-    if channel.channel == "contacts":
-        stored = {"messages": 0, "contacts": contacts["linked"]}
-        return stored | {"set_aside": contacts["refused"], "decisions": contacts["decisions"]}
-    return {"messages": 0, "contacts": 0, "set_aside": 0, "decisions": 0}
+        return stored | {"messages": messages, "set_aside": aside, "decisions": 0}
+    kind = "contacts" if channel.channel == "contacts" else "activities"
+    return stored | {kind: records["linked"], "set_aside": records["refused"], "decisions": records["decisions"]}
 
 
 def _message_counts(session: Session, accounts: list[str]) -> dict[str, int]:

@@ -29,7 +29,7 @@ from sync.vault import Vault
 class CalendarOpener(Protocol):
     """Opens a calendar of an account at its provider."""
 
-    def __call__(self, app: App, account_id: str, scope: Scope, *, since: date | None) -> RemoteReplica[Event]: ...
+    def __call__(self, app: App, account_id: str, scope: Scope, /, *, since: date | None) -> RemoteReplica[Event]: ...
 
 
 def utc_now() -> datetime:

@@ -33,6 +33,13 @@ COUNTED = {
     ("deselect", Side.LOCAL): "untagged",
     ("deselect", Side.REMOTE): "taken out of the group",
 }
+# Records that take part by their time have neither tag nor group.
+COUNTED_BY_TIME = COUNTED | {
+    ("select", Side.LOCAL): "back in the CRM",
+    ("select", Side.REMOTE): "back at the provider",
+    ("deselect", Side.LOCAL): "gone from the calendar",
+    ("deselect", Side.REMOTE): "taken out of the calendar",
+}
 
 
 @dataclass(slots=True)
@@ -257,7 +264,8 @@ def _settled(
 
 def _did(run: RecordRun[T], outcome: _Outcome[T], job: Job[T], side: Side, item: Item[T]) -> None:
     done = deed(job, side, item, run.policy)
-    run.counts[COUNTED[done.action, side]] += 1
+    words = COUNTED_BY_TIME if run.policy.has_range else COUNTED
+    run.counts[words[done.action, side]] += 1
     outcome.deeds.append((done, item))
 
 

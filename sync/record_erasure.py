@@ -1,4 +1,4 @@
-"""Forgets the pairs of an account that is removed, and erases the contacts that came only from it, in small
+"""Forgets the pairs of an account that is removed, and erases the records that came only from it, in small
 transactions that can be repeated. When and for whom is decided by `sync.removal`."""
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 
 from core.contact_settings import ContactSettings
 from core.types import Channel
+from models.activities import ActivityRow
 from models.contacts import ContactRow, ContactTagRow
 from models.links import DecisionRow, HistoryRow, LinkRow, RemoteKeyRow, SentRow, SetAsideRow
 from models.syncing import ChannelRow
+from sync.activity_rows import erase_activities
 from sync.app import App
 from sync.contact_rows import erase_contacts
 from sync.erasure import overwrite_freed
@@ -60,6 +62,33 @@ def erase_records(app: App, account_id: str) -> int:
             .execution_options(synchronize_session=False)
         )
     return erased
+
+
+def erase_meetings(app: App, account_id: str) -> int:
+    """Erase the activities that came only from this account; the number of them. What the CRM knows by an id of its
+    own, or another account syncs, stays."""
+    linked = exists().where(LinkRow.local_id == ActivityRow.id)
+    mine = (ActivityRow.origin_account == account_id, ActivityRow.external_id.is_(None), ~linked)
+    erased = 0
+    while True:
+        with app.db.transaction() as session:
+            overwrite_freed(session)
+            ids = list(session.scalars(select(ActivityRow.id).where(*mine).limit(BATCH)))
+            erase_activities(session, ids)
+        erased += len(ids)
+        if len(ids) < BATCH:
+            return erased
+
+
+def release_meetings(app: App, account_id: str) -> None:
+    """Nobody decides about the activities of this account any more: the next account that syncs them does."""
+    with app.db.transaction() as session:
+        session.execute(
+            update(ActivityRow)
+            .where(ActivityRow.main_account == account_id)
+            .values(main_account="")
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _only_from(session: Session, account_id: str) -> list[str]:

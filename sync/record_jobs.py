@@ -195,15 +195,15 @@ def deed(job: Job[T], side: Side, now: Item[T], policy: Policy[T]) -> Deed:
         }
     local_id = now.id if side is Side.LOCAL else job.local_id
     remote_id = now.id if side is Side.REMOTE else job.remote_id
-    label = _label(job, now)
+    texts = [text for text in (now.body, before.body if before else None, _base(job)) if text is not None]
+    if any(policy.private(text) for text in texts):
+        return Deed(side, local_id, remote_id, action, job.reason, "(private)", {}, [])
+    label = next((name for name in map(policy.name, texts) if name), "")
     return Deed(side, local_id, remote_id, action, job.reason, label, changes, [_lost(one) for one in job.lost])
 
 
-def _label(job: Job[T], item: Item[T]) -> str:
-    """What to call the record: most kinds of record have a name."""
-    known = job.local or job.remote
-    texts = (item.body, known.body if known else None, job.link.base if job.link else None)
-    return next((name for name in (getattr(text, "name", "") for text in texts) if name), "")
+def _base(job: Job[T]) -> T | None:
+    return job.link.base if job.link else None
 
 
 def _shown(body: T, name: str, policy: Policy[T]) -> Any:

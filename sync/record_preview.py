@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from core.actions import TEXTS, Action, Adopt, Create, Decide, Deselect, Rebase, Update, Wait
 from core.merge import changed_fields
+from core.policy import Policy
 from core.replica import Item, Side
 from sync.record_plan import Plan
 
@@ -26,20 +27,20 @@ _VERBS = {
 }
 
 
-def preview(plan: Plan[T]) -> list[Line]:
+def preview(plan: Plan[T], policy: Policy[T]) -> list[Line]:
     """One line per action that a person would notice."""
-    return [_line(plan, action) for action in plan.actions if not _is_quiet(action)]
+    return [_line(plan, action, policy) for action in plan.actions if not _is_quiet(action)]
 
 
 def _is_quiet(action: Action[T]) -> bool:
     return isinstance(action, Rebase) or (isinstance(action, Deselect) and action.side is None)
 
 
-def _line(plan: Plan[T], action: Action[T]) -> Line:
+def _line(plan: Plan[T], action: Action[T], policy: Policy[T]) -> Line:
     local_id, remote_id = _ids(action)
     name = plan.names.get((Side.LOCAL, local_id)) or plan.names.get((Side.REMOTE, remote_id)) or ""
     if not name and isinstance(action, Deselect):
-        name = str(getattr(action.link.base, "name", ""))
+        name = policy.name(action.link.base)
     reason = action.reason
     return {
         "action": _verb(action),
@@ -48,7 +49,7 @@ def _line(plan: Plan[T], action: Action[T]) -> Line:
         "remote": remote_id,
         "reason": reason.value,
         "why": TEXTS[reason],
-        "changes": _changes(action),
+        "changes": _changes(action, policy),
         "key": action.key,
     }
 
@@ -80,7 +81,7 @@ def _verb(action: Action[T]) -> str:
     return _VERBS[type(action), action.side]
 
 
-def _changes(action: Action[T]) -> dict[str, dict[str, Any]]:
+def _changes(action: Action[T], policy: Policy[T]) -> dict[str, dict[str, Any]]:
     """Per side what would change, as [before, after] by field."""
     if not isinstance(action, Update | Adopt):
         return {}
@@ -89,9 +90,13 @@ def _changes(action: Action[T]) -> dict[str, dict[str, Any]]:
         (Side.LOCAL, action.to_local, action.local),
         (Side.REMOTE, action.to_remote, action.remote),
     ):
-        if change is not None and change.body is not None:
+        if change is not None and change.body is not None and not _hidden(policy, item.body, change.body):
             found[side.value] = _fields(item, change.body)
     return found
+
+
+def _hidden(policy: Policy[T], *texts: T) -> bool:
+    return any(policy.private(text) for text in texts)
 
 
 def _fields(item: Item[T], after: T) -> dict[str, Any]:

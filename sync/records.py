@@ -34,7 +34,7 @@ def run_records(run: RecordRun[T]) -> None:
     try:
         guard(plan.actions, plan.active, run.policy, run.approved)
     except Held as error:
-        error.lines = _lines(error, plan)
+        error.lines = _lines(run, error, plan)
         raise
     _make_scope(run, plan)
     apply(run, plan)
@@ -58,15 +58,15 @@ def plan_records(run: RecordRun[T]) -> Preview:
     try:
         guard(plan.actions, plan.active, run.policy, run.approved)
     except Held as error:
-        return Preview(preview(plan), str(error))
-    return Preview(preview(plan))
+        return Preview(preview(plan, run.policy), str(error))
+    return Preview(preview(plan, run.policy))
 
 
-def _lines(error: Held, plan: Plan[T]) -> list[dict[str, str]]:
+def _lines(run: RecordRun[T], error: Held, plan: Plan[T]) -> list[dict[str, str]]:
     """What a person is asked to confirm, in words."""
     keys = set(error.keys)
     kept = ("key", "action", "name", "contact", "why")
-    lines = [{name: line[name] for name in kept} for line in preview(plan) if line["key"] in keys]
+    lines = [{name: line[name] for name in kept} for line in preview(plan, run.policy) if line["key"] in keys]
     return lines[:MAX_SHOWN]
 
 

@@ -19,7 +19,7 @@ from sync.access import ACCESS_TOKEN, REFRESH_TOKEN, Wait
 from sync.account_rows import LINKED, NEEDS_RELINK, PAUSED, REMOVED, REMOVING, own_account
 from sync.app import App
 from sync.erasure import delete_locations, erase_mail, purge_file
-from sync.record_erasure import erase_records, forget_pairs
+from sync.record_erasure import erase_meetings, erase_records, forget_pairs, release_meetings
 from sync.registry import find_provider
 from sync.vault import erase_secrets, read_secret
 
@@ -41,9 +41,10 @@ class Receipt:
     grant_problem: str
     secrets_erased: int
     mailboxes_forgotten: int
-    contacts_unlinked: int
+    records_unlinked: int
     messages_erased: int
     contacts_erased: int
+    activities_erased: int
     finished_at: datetime
 
 
@@ -63,12 +64,14 @@ def remove(app: App, workspace: str, account_id: str, *, erase: bool = False, wa
     mailboxes = _forget_cursors(app, account_id)
     pairs = forget_pairs(app, account_id)
     messages = erase_mail(app, account_id) if mode == ERASE else 0
+    release_meetings(app, account_id)
     contacts = erase_records(app, account_id) if mode == ERASE else 0
+    activities = erase_meetings(app, account_id) if mode == ERASE else 0
     with app.db.transaction() as session:
         _bury(session, account_id)
     purge_file(app)
     return Receipt(
-        account_id, mode, grant, problem, secrets, mailboxes, pairs, messages, contacts, finished_at=app.clock()
+        account_id, mode, grant, problem, secrets, mailboxes, pairs, messages, contacts, activities, app.clock()
     )
 
 

@@ -16,8 +16,9 @@ from core.errors import BadInput, Conflict, NotFound
 from models.contacts import ContactRow
 from models.link_queries import contact_history, explain_contact, held_of_run, run_deeds
 from models.links import HistoryRow, LinkRow, RemoteKeyRow, SentRow
-from sync.contact_channel import ContactsChange, change_contacts, confirm_held, contacts_choice, discard_held
+from sync.contact_channel import ContactsChange, change_contacts, contacts_choice
 from sync.deciding import decide, list_decisions
+from sync.held import confirm_held, discard_held
 from sync.record_channels import opened_contacts
 from sync.records import plan_records
 from sync.removal import remove
@@ -379,7 +380,7 @@ def test_removing_an_account_forgets_the_pairs_and_touches_nothing_at_the_provid
     world.run()
     before = {one: set(card.groups) for one, card in world.book.cards.items()}
     receipt = remove(world.app, world.who.workspace_id, world.account, erase=erase)
-    assert (receipt.contacts_unlinked, receipt.contacts_erased) == (2, 1 if erase else 0)
+    assert (receipt.records_unlinked, receipt.contacts_erased) == (2, 1 if erase else 0)
     assert before == {one: set(card.groups) for one, card in world.book.cards.items()}
     with world.app.db.reading() as session:
         for table in (LinkRow, SentRow, RemoteKeyRow):

@@ -34,7 +34,7 @@ def story(world: ContactWorld) -> list[dict[str, int]]:
     assert {body.name for body in world.tagged().values()} == {body.name for body in world.members().values()}
     counts = [report.counts for report in world.reports]
     receipt = remove(world.app, world.who.workspace_id, world.account, erase=True)
-    return [*counts, {"unlinked": receipt.contacts_unlinked, "erased": receipt.contacts_erased}]
+    return [*counts, {"unlinked": receipt.records_unlinked, "erased": receipt.contacts_erased}]
 
 
 def test_both_databases_tell_the_same_story(tmp_path: Path, postgres_url: str) -> None:

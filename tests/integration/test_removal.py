@@ -13,7 +13,10 @@ import pytest
 from sqlalchemy import BigInteger, Integer, func, select
 from sqlalchemy.orm import Session
 
+from core.contact import Contact, Entry
 from core.errors import Conflict, NotFound, Transient
+from core.policy import contact_policy
+from core.replica import Item, Link, Sent, Side, Stamp
 from core.secret import Secret
 from models.accounts import AccountRow, SecretRow
 from models.columns import Base, Json
@@ -27,6 +30,7 @@ from models.content import (
     UnfinishedRow,
 )
 from models.db import Database
+from models.links import DecisionRow
 from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow
 from sandbox.clock import SandboxClock
 from sandbox.google import GoogleDouble, SigningKey, new_signing_key
@@ -334,10 +338,34 @@ def tables(app: App) -> dict[str, int]:
     return {t.__name__: count(app, t) for t in (MessageRow, PackRow, MailboxRow, ChannelRow, CorrespondentRow)}
 
 
+def store_pair(app: App, account: str) -> None:
+    """A pair of contacts, and something open of everything that can be."""
+    policy, now = contact_policy(), app.clock()
+    store = LinkStore(account, "contacts", policy)
+    body, stamp = Contact(given_name="Ada", emails=(Entry("ada@example.com", primary=True),)), Stamp("1", now)
+    with app.db.transaction() as session:
+        store.save(session, [Link("c" * 32, "people/c1", stamp, stamp, body, True)])
+        store.intend(session, [(Sent("c" * 32, "people/c1", stamp, body, True, now), {})])
+        store.set_aside(session, [Aside(Side.REMOTE, "people/c2", "refused")], now)
+        store.remember_remote(session, {"people/c1": Item("people/c1", stamp, True, body)}, (), everything=True)
+        session.add(
+            DecisionRow(
+                account_id=account,
+                channel="contacts",
+                side="remote",
+                record_id="people/c3",
+                candidates=[],
+                run_id="r" * 32,
+                made_at=now,
+            )
+        )
+
+
 def test_no_table_of_an_account_is_forgotten(app: App, google: GoogleDouble, ann: Person) -> None:
     """Whoever adds a table that hangs on accounts, mailboxes or messages must erase it, and fill it here."""
     account = link_google(app, google, ann, ADDRESS).id
     store_mail(app, ann, account, "one")
+    store_pair(app, account)
     parents = {"accounts", "mailboxes", "messages"}
     tables = [
         table

@@ -1,0 +1,125 @@
+"""What random histories and broken runs of contacts once brought to light, each as small as it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.errors import Transient
+from tests.support.contact_world import ContactWorld, contact_world, person
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[ContactWorld]:
+    with contact_world(tmp_path) as made:
+        yield made
+
+
+def paired(world: ContactWorld, given: str, **more: str) -> tuple[str, str]:
+    one = world.crm_add(person(given, email=f"{given}@example.com", **more))
+    world.run()
+    world.pass_time()
+    return one, world.remote_of(one)
+
+
+def lost(world: ContactWorld, one: str) -> set[tuple[str, object]]:
+    return {(value["field"], value["value"]) for row in world.history(one) for value in row.lost}
+
+
+def test_a_refused_contact_that_lost_its_tag_is_not_complained_about_any_more(world: ContactWorld) -> None:
+    world.book.refuse = lambda body: body.given_name == "Bad"
+    one = world.crm_add(person("Bad"))
+    assert world.run().outcome == "partial"
+    world.crm_untag(one)
+    assert world.run().outcome == "ok"
+
+
+def test_a_merge_that_is_listed_after_the_survivor_was_read_by_name_leaves_two_records_and_one_link(
+    world: ContactWorld,
+) -> None:
+    (_, gone), (kept, survivor) = paired(world, "Ada"), paired(world, "Bob")
+    world.book.lag, world.book.get_lag = timedelta(minutes=3), timedelta(0)
+    world.book.merge(gone, survivor)
+    world.crm_edit(kept, title="Builder")
+    world.run()  # the write meets another version; the contact is read by name, and the merge is not listed yet
+    world.book.lag = timedelta(0)
+    world.settle()
+    assert world.links() == {kept: survivor}
+    assert len(world.contacts()) == 2
+
+
+def test_a_value_that_gave_way_is_kept_although_the_answer_to_the_write_was_lost(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.book.edit(other, title="At the provider")
+    world.pass_time()
+    world.crm_edit(one, title="In the CRM")
+    lose_the_answer(world, "update")
+    world.settle()
+    assert world.book.cards[other].body.title == "In the CRM"
+    assert lost(world, one) == {("title", "At the provider")}
+    assert [row.action for row in world.history(one)].count("update") == 1
+
+
+def test_a_value_that_gave_way_is_kept_although_it_broke_off_between_text_and_group(world: ContactWorld) -> None:
+    world.book.add(person("Bert", email="ada@example.com"))
+    world.pass_time()
+    one = world.crm_add(person("Ada", email="ada@example.com"))
+    lose_the_answer(world, "update")
+    world.settle()
+    assert lost(world, one) == {("given_name", "Bert")}
+    assert len(world.links()) == 1
+
+
+def test_what_was_made_without_hearing_so_is_in_the_history(world: ContactWorld) -> None:
+    one = world.crm_add(person("Ada"))
+    lose_the_answer(world, "create")
+    world.settle()
+    [row] = world.history(one)
+    assert (row.action, row.remote_id) == ("create", world.remote_of(one))
+
+
+def test_taking_back_what_a_half_done_run_had_brought_is_an_edit(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.book.edit(other, title="First")
+    world.pass_time()
+    world.book.lag = timedelta(minutes=3)
+    world.book.edit(other, title="Second")
+    world.clock.advance(seconds=1)
+    world.crm_edit(one, notes="n")
+    world.run()  # brings "First"; its own write meets "Second", which is not shown yet
+    assert world.contact(one).title == "First"
+    world.clock.advance(seconds=1)
+    world.crm_edit(one, title="")
+    world.book.lag = timedelta(0)
+    world.settle()
+    assert world.contact(one).title == world.book.cards[other].body.title == ""
+    assert ("title", "Second") in lost(world, one)
+
+
+def lose_the_answer(world: ContactWorld, call: str) -> None:
+    """A run whose call took effect, but the answer did not arrive."""
+
+    def hook(name: str, when: str) -> None:
+        if (name, when) == (call, "after"):
+            raise Transient("the connection was lost")
+
+    world.book.hook = hook
+    assert world.run().outcome == "failed"
+    world.book.hook = lambda _name, _when: None
+
+
+def test_taken_out_of_the_group_stays_out_although_an_older_listing_comes_later(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.crm_edit(one, title="edited")
+    world.book.moves_touch = True
+    world.book.leave(other, world.group)
+    assert world.run().counts == {"untagged": 1}
+    world.book.lag, world.book.get_lag = timedelta(minutes=3), timedelta(0)
+    world.book.expire_cursors()
+    world.run()  # everything is listed, as it was three minutes ago
+    world.book.lag = timedelta(0)
+    world.settle()
+    assert (world.tagged(), world.members()) == ({}, {})
