@@ -37,6 +37,7 @@ from sandbox.google import GoogleDouble, SigningKey, new_signing_key
 from sync.access import open_access
 from sync.app import App, utc_now
 from sync.ids import new_id, next_message_ids
+from sync.link_rows import Aside, LinkStore
 from sync.removal import Receipt, remove, unfinished_removals
 from sync.users import ensure_workspace, find_account, list_accounts
 from tests.support.app_factory import Person, TestClock, make_app, make_password_account, make_user
