@@ -24,6 +24,7 @@ from sync.users import add_user
 
 _TICKED = re.compile(r'name="granted" value="([^"]*)"')
 _LOOK_SECONDS = 0.1
+CHANNELS = (Channel.MAIL, Channel.CONTACTS)
 
 
 def start(stage: Stage) -> None:
@@ -48,8 +49,8 @@ def link(stage: Stage) -> None:
     stage.screen.tell("Twinbox", "trades it for tokens, checks who signed in, and seals them (AES-256-GCM)")
     check(
         stage,
-        f"{linked.address} is linked, mail is due",
-        ("linked", {"mail": "due"}),
+        f"{linked.address} is linked, mail and contacts are due",
+        ("linked", {"mail": "due", "contacts": "due"}),
         (linked.state, dict(linked.channels)),
     )
     check(stage, "the tokens are nowhere in the database in clear", False, _tokens_in_clear(world))
@@ -116,7 +117,9 @@ def removed(stage: Stage) -> None:
     world = stage.world
     kept = len(stored(stage))
     there = len(world.gmail.mail.snapshot(ANNA_ADDRESS))
-    stage.screen.tell("CRM", "the account is removed, its mail shall stay (twinbox account remove)")
+    book = world.google.people.book(ANNA_ADDRESS)
+    people = len(book.persons())
+    stage.screen.tell("CRM", "the account is removed, its mail and contacts shall stay (twinbox account remove)")
     receipt = remove(world.app, world.workspace, stage.account_id)
     stage.screen.tell("Twinbox", f"access at Google: {receipt.grant}; secrets erased: {receipt.secrets_erased}")
     stage.screen.tell(
@@ -130,6 +133,8 @@ def removed(stage: Stage) -> None:
     )
     check(stage, f"the {kept} stored messages can still be read here", kept, len(stored(stage)))
     check(stage, "nothing was deleted at Gmail", there, len(world.gmail.mail.snapshot(ANNA_ADDRESS)))
+    check(stage, "no contact was deleted at Google, and none was to be", people, len(book.persons()))
+    check(stage, "in the whole story Twinbox never tried to delete one", [], world.google.people.violations)
 
 
 def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
@@ -146,9 +151,7 @@ def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
         return Page("Linked", "Go on in the terminal; you can close this window.")
 
     with listening() as loopback, ThreadPoolExecutor(1) as pool:
-        request = LinkRequest(
-            stage.world.workspace, stage.user_id, PROVIDER, loopback.redirect_uri, (Channel.MAIL,), relink
-        )
+        request = LinkRequest(stage.world.workspace, stage.user_id, PROVIDER, loopback.redirect_uri, CHANNELS, relink)
         attempt = begin_link(app, request)
         stage.audience.invited(attempt.url)
         visit: Future[None] | None = None

@@ -10,12 +10,15 @@ import webbrowser
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from cli.demo_contacts import book, label, named, tagged
 from cli.demo_linking import through_consent
 from cli.demo_mail import deliver
 from cli.demo_screen import Screen
 from cli.demo_story import Audience, Stage, overview, sync
 from core.errors import TwinboxError
+from core.types import Channel
 from sandbox.world_letters import ANNA_ADDRESS, question
+from sync.run import run_sync
 
 Deed = Callable[[Stage], str]
 
@@ -76,7 +79,7 @@ def play_on(stage: Stage, *, alone: bool) -> None:
         return
     _tell_keys(stage)
     while True:
-        stage.screen.line("What happens next?  (d l t u r k s, ? help, q quit)", "dim")
+        stage.screen.line("What happens next?  (d l t u p e r k s c, ? help, q quit)", "dim")
         key = sys.stdin.readline()
         if not key or key.strip().lower() in ("q", "quit"):
             return
@@ -89,7 +92,10 @@ def _tell_environment(stage: Stage) -> None:
     for name, value in stage.world.environment.items():
         screen.line(f"export {name}={value}")
     screen.line()
-    for command in ("status", "messages list", f"sync start {ANNA_ADDRESS} --wait", "runs list"):
+    contacts = f"{ANNA_ADDRESS} --channel contacts --wait"
+    for command in ("status", "messages list", f"sync start {ANNA_ADDRESS} --wait", "runs list", "contacts list"):
+        screen.line(f"twinbox {command}")
+    for command in (f"sync plan {ANNA_ADDRESS}", f"sync start {contacts}", "why tom@whitfield.example"):
         screen.line(f"twinbox {command}")
     screen.line()
 
@@ -133,6 +139,25 @@ def _renumber(stage: Stage) -> str:
     return f"All Mail has a new UIDVALIDITY, {value}. Press s to sync."
 
 
+def _person(stage: Stage) -> str:
+    number = len(stage.people)
+    fields = named("New", f"Customer {number}", f"customer{number}@new.example")
+    stage.people[f"customer{number}"] = book(stage).add(fields, [label(stage)])
+    return f"Anna put New Customer {number} under the label {stage.label} at Google. Press c to sync contacts."
+
+
+def _note(stage: Stage) -> str:
+    note = f"Noted at {stage.world.clock.now():%H:%M:%S}"
+    book(stage).edit(stage.people["greta"], {"biographies": [{"value": note}]})
+    return "Anna wrote a note on Greta Nord at Google. Press c to sync contacts."
+
+
+def _contacts(stage: Stage) -> str:
+    report = run_sync(stage.world.app, stage.account_id, Channel.CONTACTS, trigger="manual")
+    stage.screen.counts(report.counts, report.outcome)
+    return f"{len(tagged(stage))} contacts are in step. {report.error} {report.advice}".strip()
+
+
 def _revoke(stage: Stage) -> str:
     stage.world.google.revoke_user(ANNA_ADDRESS)
     return "Anna took the access back. Press s to see what comes of it, k to link again."
@@ -160,7 +185,10 @@ DEEDS: Mapping[str, tuple[str, Deed]] = {
     "l": ("the newest message is read and labelled", _label),
     "t": ("the newest message goes to Trash", _trash),
     "u": ("Gmail renumbers All Mail (UIDVALIDITY)", _renumber),
+    "p": ("Anna puts a new person under the label at Google", _person),
+    "e": ("Anna writes a note on a contact at Google", _note),
     "r": ("Anna takes the access back", _revoke),
     "k": ("Anna links the account again", _relink),
-    "s": ("Twinbox syncs", _sync),
+    "s": ("Twinbox syncs mail", _sync),
+    "c": ("Twinbox syncs contacts", _contacts),
 }

@@ -1,11 +1,11 @@
 """Plays the story of `twinbox demo` step by step, and ends it at the first check that does not hold.
-The steps are `cli.demo_linking` and `cli.demo_mail`; here is what they share."""
+The steps are `cli.demo_linking`, `cli.demo_mail` and `cli.demo_contacts`; here is what they share."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cli.demo_screen import Screen
@@ -57,6 +57,9 @@ class Stage:
     account_id: str = ""
     msgid: int = 0  # at Gmail: the message that steps 5 to 8 follow
     message_id: str = ""  # the same message here
+    label: str = "Twinbox"  # at Google: the label whose people are kept in step
+    contacts: dict[str, str] = field(default_factory=dict)  # ids here, by a short name
+    people: dict[str, str] = field(default_factory=dict)  # resource names at Google, by a short name
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ def overview(stage: Stage) -> Record:
     app = stage.world.app
     with app.db.reading() as session:
         rows = status_overview(session, stage.world.workspace, app.clock())
-        return next(row for row in rows if row["account"] == stage.account_id)
+        mine = (row for row in rows if row["account"] == stage.account_id)
+        return next(row for row in mine if row["channel"] == Channel.MAIL)
 
 
 def stored(stage: Stage, *, limit: int = 1000) -> list[Record]:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -29,7 +29,7 @@ from sync.users import ensure_workspace
 HOST = "127.0.0.1"
 PROVIDER = "gmail"
 # The world begins this long ago, so that the story can let time pass without running ahead of the wall clock.
-HEAD_START = timedelta(minutes=40)
+HEAD_START = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
         tls = _write_tls(folder)
         clock = SandboxClock()
         clock.advance(-HEAD_START.total_seconds())
-        google = stack.enter_context(GoogleDouble(clock=clock, tls=None if browser else (tls.certificate, tls.key)))
+        # Its proofs of identity bear the time of the wall: that is what they are checked against.
+        pair = None if browser else (tls.certificate, tls.key)
+        google = stack.enter_context(GoogleDouble(clock=clock, tls=pair, id_token_now=lambda: datetime.now(UTC)))
         gmail = stack.enter_context(_gmail(google, clock, tls))
         settings = _settings(folder, google, tls)
         app = build_app(settings, clock=clock.now)

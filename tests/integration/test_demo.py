@@ -158,7 +158,8 @@ def test_a_person_consents_in_the_browser_steps_on_and_plays_with_the_mailbox(te
         until("Or press Enter here")
         press("")
         until("What happens next?")
-        for key, answer in (("d", "A message arrived"), ("s", "new: 1, outcome: ok"), ("?", "leave, and remove")):
+        deeds = (("d", "A message arrived"), ("s", "new: 1, outcome: ok"), ("?", "leave, and remove"))
+        for key, answer in (*deeds, ("p", "New Customer"), ("c", "created in the CRM: 1"), ("e", "a note on Greta")):
             press(key)
             until(answer)
         press("r")
@@ -173,7 +174,8 @@ def browse(address: str) -> None:
     """What Anna does in her browser."""
     with httpx2.Client(trust_env=False, follow_redirects=True) as browser:
         assert "Continue" in browser.get(address).text
-        form = {"user": "anna@example.com", "granted": "https://mail.google.com/", "decision": "allow"}
+        scopes = ["https://mail.google.com/", "https://www.googleapis.com/auth/contacts"]
+        form = {"user": "anna@example.com", "granted": scopes, "decision": "allow"}
         assert "Linked" in browser.post(address, data=form).text
 
 
