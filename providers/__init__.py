@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType, ModuleType
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contact import Contact
 from core.errors import Misconfigured
+from core.event import Event
 from core.ports import Access, Clock, RemoteReplica
 from core.provider import OAuthEndpoints, ProviderSpec
 from core.replica import Scope
@@ -21,7 +23,15 @@ from providers.presets import build_spec, parse_document, read_oauth
 if TYPE_CHECKING:
     from providers.protocols.connect import Guard
 
-__all__ = ["all_providers", "find_by_domain", "merge_spec", "oauth_providers", "open_contacts", "read_presets"]
+__all__ = [
+    "all_providers",
+    "find_by_domain",
+    "merge_spec",
+    "oauth_providers",
+    "open_calendar",
+    "open_contacts",
+    "read_presets",
+]
 
 _PRESETS = "presets.toml"
 
@@ -67,6 +77,38 @@ def open_contacts(
             return found
     raise Misconfigured(
         f"contacts of {spec.title} are not supported",
+        advice="Link a Google account by its own sign-in page; accounts with a password have mail only.",
+    )
+
+
+def open_calendar(
+    spec: ProviderSpec,
+    guard: Guard,
+    access: Access,
+    *,
+    scope: Scope,
+    since: date | None,
+    send_updates: str,
+    now: Clock,
+    wait: Callable[[float], None],
+    roots: Mapping[str, str] | None = None,
+) -> RemoteReplica[Event]:
+    """A calendar of one account, from the sub-folder that exports `CALENDAR` for the service it signs in to.
+
+    `CALENDAR` is made as `CONTACTS` is. `scope` is the calendar; without an id it is the account's own. Events that end
+    before `since` are left out; `send_updates` (none, externalOnly, all) says which guests the service may mail.
+    Touches no network yet. Raises Misconfigured for a service whose calendar is not supported.
+    """
+    for folder in _folders():
+        opener = getattr(folder, "CALENDAR", {}).get(spec.oauth_provider)
+        if opener is not None and access.uses_token:
+            root = (roots or {}).get(spec.oauth_provider, "")
+            found: RemoteReplica[Event] = opener(
+                guard, access, root=root, scope=scope, since=since, send_updates=send_updates, now=now, wait=wait
+            )
+            return found
+    raise Misconfigured(
+        f"the calendar of {spec.title} is not supported",
         advice="Link a Google account by its own sign-in page; accounts with a password have mail only.",
     )
 

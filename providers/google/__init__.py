@@ -1,14 +1,16 @@
-"""Google as data: OAuth 2.0 addresses and the scopes each channel needs; and the way to its contacts.
+"""Google as data: OAuth 2.0 addresses and the scopes each channel needs; and the way to its contacts and calendars.
 Its mail hosts are rows of presets.toml; the OAuth flow itself is `providers.protocols.oauth2`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from core.contact import Contact
 from core.errors import Misconfigured
+from core.event import Event
 from core.ports import Access, Clock, RemoteReplica
 from core.provider import OAuthEndpoints
 from core.replica import Scope
@@ -65,6 +67,28 @@ def open_google_contacts(
     return GoogleContacts(open_client(guard, access, root=root, now=now), scope, wait=wait)
 
 
+def open_google_calendar(
+    guard: Guard,
+    access: Access,
+    *,
+    root: str,
+    scope: Scope,
+    since: date | None,
+    send_updates: str,
+    now: Clock,
+    wait: Callable[[float], None],
+) -> RemoteReplica[Event]:
+    """A calendar of one account. Touches no network yet. Raises Misconfigured when `root` is not a web address."""
+    # Here and not above: see `open_google_contacts`.
+    from providers.google.calendar import GoogleCalendar
+    from providers.google.calendar_client import open_calendar_client
+
+    if root:
+        _check_root(root)
+    client = open_calendar_client(guard, access, root=root, now=now)
+    return GoogleCalendar(client, scope, since=since, send_updates=send_updates, wait=wait)
+
+
 def _check_root(root: str) -> None:
     try:
         parts = urlsplit(root)
@@ -81,3 +105,4 @@ def _check_root(root: str) -> None:
 PROVIDERS = ()
 OAUTH = {"google": google_endpoints}
 CONTACTS = {"google": open_google_contacts}
+CALENDAR = {"google": open_google_calendar}

@@ -1,5 +1,5 @@
-"""One signed-in connection to the People API: the service object, one call at a time, failures translated.
-What is called and what an answer means is left to `listing`, `groups` and `writing`; addresses to the guard."""
+"""One signed-in connection to an API of Google: the service object, one call at a time, failures translated. The People
+API is here, Calendar in `calendar_client`; what an answer means is left to those who call, addresses to the guard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from googleapiclient.errors import HttpError
 
 from core.errors import Transient
 from core.ports import Access, Clock
-from providers.google.errors import Json, Refusal, network_error, read_refusal, token_error
+from providers.google.errors import PEOPLE, Json, Refusal, Wording, network_error, read_refusal, token_error
 from providers.protocols.connect import Guard
 from providers.protocols.httplib import GuardedHttp
 
@@ -50,28 +50,24 @@ class Http(Protocol):
     def close(self) -> None: ...
 
 
-class PeopleClient:
-    """The People API as one account may use it. Strictly one call at a time: Google asks for that, since changes of
-    one user made in parallel fail (people.batchUpdateContacts, "should be sent sequentially").
+class Connection:
+    """Calls of one API for one account, strictly one at a time: Google asks for that of contacts, since changes of one
+    user made in parallel fail (people.batchUpdateContacts, "should be sent sequentially")."""
 
-    The resource objects are kept: making one builds classes at run time and takes longer than a request.
-    """
-
-    def __init__(self, http: Http, *, root: str = "", now: Clock) -> None:
-        """`root` replaces Google's own address. Nothing is sent yet."""
-        service: Any = _service(http, root)
-        self.people = service.people()
-        self.connections = self.people.connections()
-        self.groups = service.contactGroups()
-        self.members = self.groups.members()
+    def __init__(self, http: Http, *, now: Clock, wording: Wording) -> None:
         self._http = http
         self._now = now
+        self._wording = wording
         self._clock = _ClockOffset()
 
     @property
     def skew(self) -> float:
         """Seconds Google's clock is ahead of ours, as far as its answers tell."""
         return self._clock.seconds
+
+    def now(self) -> datetime:
+        """The time at Google."""
+        return self._now() + timedelta(seconds=self.skew)
 
     def call(self, request: Any) -> Json:
         """Carry out a request; its answer is a JSON object. Raises what `core.errors` has for any refusal."""
@@ -87,14 +83,13 @@ class PeopleClient:
         Misconfigured.
         """
         begin = self._now()
-        request.postproc = _read_answer
+        # Only what takes something away answers with nothing; of a list, nothing would be everything gone.
+        request.postproc = _read_nothing if request.method == "DELETE" else _read_answer
         request.add_response_callback(lambda response: self._clock.heard(response.get("date", ""), begin, self._now()))
         try:
             answer: Json = request.execute(num_retries=0)
         except HttpError as error:
-            refusal = read_refusal(
-                int(error.resp.status), error.resp, error.content, self._now() + timedelta(seconds=self.skew)
-            )
+            refusal = read_refusal(int(error.resp.status), error.resp, error.content, self.now(), self._wording)
             if refusal.about_request:
                 return refusal
             raise refusal.error() from None  # the error's own text holds the whole address
@@ -111,12 +106,64 @@ class PeopleClient:
         self._http.close()
 
 
+class PeopleClient:
+    """The People API as one account may use it. The resource objects are kept: making one builds classes at run time
+    and takes longer than a request."""
+
+    def __init__(self, http: Http, *, root: str = "", now: Clock) -> None:
+        """`root` replaces Google's own address. Nothing is sent yet."""
+        service = build_service(_document(), http, root or "https://people.googleapis.com")
+        self.people = service.people()
+        self.connections = self.people.connections()
+        self.groups = service.contactGroups()
+        self.members = self.groups.members()
+        self._connection = Connection(http, now=now, wording=PEOPLE)
+
+    @property
+    def skew(self) -> float:
+        """Seconds Google's clock is ahead of ours, as far as its answers tell."""
+        return self._connection.skew
+
+    def call(self, request: Any) -> Json:
+        """As `Connection.call`."""
+        return self._connection.call(request)
+
+    def attempt(self, request: Any) -> Json | Refusal:
+        """As `Connection.attempt`."""
+        return self._connection.attempt(request)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
 def open_client(guard: Guard, access: Access, *, root: str, now: Clock) -> PeopleClient:
     """A client for one account over the guarded network. Touches no network yet."""
+    return PeopleClient(signed_http(guard, access), root=root, now=now)
+
+
+def signed_http(guard: Guard, access: Access) -> Http:
+    """HTTP over the guarded network that carries the account's token."""
     credentials = _oauth2.Credentials(None, refresh_handler=_Tokens(access))
     # One renewal is enough: a token that was renewed just now and is refused again will not get better.
-    http = _authorized.AuthorizedHttp(credentials, http=GuardedHttp(guard), max_refresh_attempts=1)
-    return PeopleClient(http, root=root, now=now)
+    signed: Http = _authorized.AuthorizedHttp(credentials, http=GuardedHttp(guard), max_refresh_attempts=1)
+    return signed
+
+
+def build_service(document: str, http: Http, base: str) -> Any:
+    """The service object for an API's document; `base` is its address with the path that all its calls have."""
+    # Both are given, so that GOOGLE_CLOUD_UNIVERSE_DOMAIN and GOOGLE_API_USE_MTLS_ENDPOINT have no say in it.
+    options = {"universe_domain": "googleapis.com", "api_endpoint": base.rstrip("/") + "/"}
+    return _discovery.build_from_document(document, http=http, client_options=options)
+
+
+def cut_document(name: str, version: str, calls: Json) -> str:
+    """The bundled description of an API, cut down to what is called. As text: building a service writes into it, and
+    threads would meet there; read anew it costs a tenth of a millisecond."""
+    whole = json.loads(_documents.get_static_doc(name, version))
+    whole["resources"] = _only(whole["resources"], calls)
+    whole.pop("mtlsRootUrl", None)
+    return json.dumps(whole)
 
 
 class _Tokens:
@@ -137,21 +184,9 @@ class _Tokens:
         return token.reveal(), datetime.max  # noqa: DTZ901
 
 
-def _service(http: Http, root: str) -> Any:
-    base = (root or "https://people.googleapis.com").rstrip("/") + "/"
-    # Both are given, so that GOOGLE_CLOUD_UNIVERSE_DOMAIN and GOOGLE_API_USE_MTLS_ENDPOINT have no say in it.
-    options = {"universe_domain": "googleapis.com", "api_endpoint": base}
-    return _discovery.build_from_document(_document(), http=http, client_options=options)
-
-
 @lru_cache(maxsize=1)
 def _document() -> str:
-    """The bundled description of the API, cut down to what is called. As text: building a service writes into it, and
-    threads would meet there; read anew it costs a tenth of a millisecond."""
-    whole = json.loads(_documents.get_static_doc("people", "v1"))
-    whole["resources"] = _only(whole["resources"], _CALLS)
-    whole.pop("mtlsRootUrl", None)
-    return json.dumps(whole)
+    return cut_document("people", "v1", _CALLS)
 
 
 def _only(resources: Json, wanted: Json) -> Json:
@@ -173,6 +208,10 @@ def _read_answer(_response: Any, content: bytes) -> Json:
         # A portal or proxy that answers in Google's place says 200 as well.
         raise Transient("something other than Google's API answered")
     return answer
+
+
+def _read_nothing(response: Any, content: bytes) -> Json:
+    return _read_answer(response, content) if content.strip() else {}
 
 
 class _ClockOffset:

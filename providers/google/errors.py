@@ -35,6 +35,8 @@ _EXPIRED = frozenset({"EXPIRED_SYNC_TOKEN", "fullSyncRequired", "updatedMinTooLo
 _MINUTES = frozenset({"RATE_LIMIT_EXCEEDED", "rateLimitExceeded", "userRateLimitExceeded"})
 _HOURS = frozenset({"quotaExceeded", "dailyLimitExceeded"})
 _STALE = frozenset({"conditionNotMet"})
+# Of the Calendar API: about the event or the rights on its calendar, not about the account.
+_NOT_OURS = frozenset({"forbiddenForNonOrganizer", "eventTypeRestriction", "requiredAccessLevel", "forbidden"})
 _TAKEN = frozenset({"duplicate", "alreadyExists"})
 _ADMIN_TOKEN = frozenset(
     {"invalid_client", "unauthorized_client", "deleted_client", "disabled_client", "invalid_scope", "org_internal"}
@@ -47,6 +49,24 @@ _LONGEST = 6 * 3600.0
 _CODES = {5: "NOT_FOUND", 6: "ALREADY_EXISTS", 8: "RESOURCE_EXHAUSTED", 9: "FAILED_PRECONDITION", 10: "ABORTED"}
 _PASSING = {4: "DEADLINE_EXCEEDED", 13: "INTERNAL", 14: "UNAVAILABLE"}
 _RELINK = "Link the account again: `twinbox account link --relink ACCOUNT`"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What one of Google's APIs is about, in the words people know. `pause` is how long a used up quota lasts;
+    `fine_grained`: a 403 can concern one record and leave the others alone."""
+
+    api: str
+    service: str
+    record: str
+    records: str
+    pause: float = _PAUSE
+    fine_grained: bool = False
+
+
+PEOPLE = Wording("People API", "Contacts", "contact", "contacts")
+# "quotaExceeded" makes a calendar read-only for hours (support.google.com/a/answer/2905486).
+CALENDAR = Wording("Google Calendar API", "Calendar", "event", "calendar", pause=2 * _PAUSE, fine_grained=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,7 @@ class Refusal:
     details: tuple[Json, ...] = ()
     retry_after: float | None = None
     parsed: bool = True
+    wording: Wording = PEOPLE
 
     def item_errors(self) -> Mapping[str, Refusal]:
         """What a batch says of its single items (BatchUpdateContactsErrorDetails and the like), by their names."""
@@ -83,16 +104,18 @@ class Refusal:
         return isinstance(self.error(), ItemRejected | RecordGone | VersionConflict | Conflict | CursorExpired)
 
 
-def read_refusal(status: int, headers: Mapping[str, str], content: bytes, now: datetime) -> Refusal:
+def read_refusal(
+    status: int, headers: Mapping[str, str], content: bytes, now: datetime, wording: Wording = PEOPLE
+) -> Refusal:
     """An error answer as a value; `now` is the provider's time, to reckon how long a quota window lasts."""
     wait = _header_wait(headers)
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
-        return Refusal(status, retry_after=wait, parsed=False)
+        answer = None
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        return Refusal(status, retry_after=wait, parsed=False)
+        return Refusal(status, retry_after=wait, parsed=False, wording=wording)
     details = tuple(detail for detail in _list(error.get("details")) if isinstance(detail, dict))
     legacy = [one for one in _list(error.get("errors")) if isinstance(one, dict)]
     reasons = (one.get("reason") for one in (*details, *legacy))
@@ -103,6 +126,7 @@ def read_refusal(status: int, headers: Mapping[str, str], content: bytes, now: d
         frozenset(reason for reason in reasons if isinstance(reason, str)),
         details,
         wait if wait is not None else _window_wait(details, now),
+        wording=wording,
     )
 
 
@@ -120,43 +144,45 @@ def _meaning(refusal: Refusal) -> TwinboxError:
     account = _account_trouble(refusal)
     if account is not None:
         return account
-    status, state = refusal.status, refusal.state
+    status, state, words = refusal.status, refusal.state, refusal.wording
     if not refusal.parsed or status >= 500 or status < 400 or status == 408 or state in _PASSING.values():
         return Transient(f"Google is not available ({_shown(refusal)})", retry_after=refusal.retry_after)
     if refusal.reasons & _EXPIRED or (status in (400, 410) and refusal.message.startswith("Sync token")):
         return CursorExpired("Google no longer knows how far we had read")
     if status == 412 or refusal.reasons & _STALE or (state == "FAILED_PRECONDITION" and "etag" in refusal.message):
-        return VersionConflict("the contact was changed at Google since it was read")
+        return VersionConflict(f"the {words.record} was changed at Google since it was read")
     if status in (404, 410) or state == "NOT_FOUND":
-        return RecordGone("the contact does not exist at Google any more")
+        return RecordGone(f"the {words.record} does not exist at Google any more")
     if state == "ALREADY_EXISTS" or refusal.reasons & _TAKEN or "already exists" in refusal.message:
         return Conflict("Google has something of this name already")
     if status == 409 or state == "ABORTED":
-        return Transient("Google was busy with another change of the same contact")
+        return Transient(f"Google was busy with another change of the same {words.record}")
     if status == 400:
-        return ItemRejected(f"Google refuses the contact as it is ({_shown(refusal)})")
+        return ItemRejected(f"Google refuses the {words.record} as it is ({_shown(refusal)})")
+    if status == 403 and words.fine_grained and refusal.reasons & _NOT_OURS:
+        return ItemRejected(f"Google does not let this account change the {words.record} ({_shown(refusal)})")
     if status == 403:
         return Misconfigured(
-            f"Google does not allow access to the contacts of this account ({_shown(refusal)})",
-            advice="The organization's administrator must switch the Contacts service on for this user.",
+            f"Google does not allow access to the {words.records} of this account ({_shown(refusal)})",
+            advice=f"The organization's administrator must switch the {words.service} service on for this user.",
         )
     return Transient(f"Google answered with an unknown error ({_shown(refusal)})")
 
 
 def _account_trouble(refusal: Refusal) -> TwinboxError | None:
     """What concerns the account, the application or a quota, not the thing that was asked for."""
-    reasons = refusal.reasons
+    reasons, words = refusal.reasons, refusal.wording
     if refusal.status == 401:
         return NeedsRelink("Google does not accept the access token, not even a new one", advice=f"{_RELINK}.")
     if reasons & _DISABLED:
         return Misconfigured(
-            "the People API is switched off in the project of the OAuth application",
-            advice="Enable the People API in that project of the Google Cloud console and wait some minutes.",
+            f"the {words.api} is switched off in the project of the OAuth application",
+            advice=f"Enable the {words.api} in that project of the Google Cloud console and wait some minutes.",
         )
     if reasons & _SCOPES or "insufficient authentication scopes" in refusal.message:
         return NotGranted(
-            "access to contacts was not granted",
-            advice=f"{_RELINK}, and leave the box for contacts ticked on Google's page.",
+            f"access to {words.records} was not granted",
+            advice=f"{_RELINK}, and leave the box for {words.records} ticked on Google's page.",
         )
     if "MY_CONTACTS_OVERFLOW_COUNT" in refusal.message:
         return Misconfigured(
@@ -164,7 +190,7 @@ def _account_trouble(refusal: Refusal) -> TwinboxError | None:
             advice="Delete contacts at Google, empty its trash or wait 30 days, then sync again.",
         )
     if reasons & _HOURS:
-        return Throttled("the quota of the Google project is used up", retry_after=refusal.retry_after or _PAUSE)
+        return Throttled("the quota of the Google project is used up", retry_after=refusal.retry_after or words.pause)
     if refusal.parsed and (refusal.status == 429 or reasons & _MINUTES or refusal.state == "RESOURCE_EXHAUSTED"):
         return Throttled("Google asks for a pause", retry_after=refusal.retry_after or _WINDOW)
     if refusal.status == 429:
