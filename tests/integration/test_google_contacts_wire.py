@@ -251,7 +251,7 @@ def test_what_access_says_of_a_dead_grant_comes_through_as_it_is() -> None:
 
 
 def test_packed_answers_are_unpacked() -> None:
-    packed = gzip.compress(json.dumps(OK).encode())
+    packed = gzip.compress(json.dumps(OK).encode(), mtime=0)
     with serving(lambda _line, _number: reply(packed, content_encoding="gzip")) as server:
         contacts = server.contacts()
         assert contacts.changes(None).complete
@@ -262,9 +262,10 @@ def test_packed_answers_are_unpacked() -> None:
     "answer",
     [
         reply(b"x" * 2000),
-        reply(gzip.compress(b"x" * 2000), content_encoding="gzip"),
+        reply(gzip.compress(b"x" * 2000, mtime=0), content_encoding="gzip"),
         reply(b"no gzip", content_encoding="gzip"),
     ],
+    ids=["too long", "too long when unpacked", "not packed at all"],
 )
 def test_too_long_and_damaged_answers_are_cut_off(answer: bytes) -> None:
     with serving(lambda _line, _number: answer) as server:
