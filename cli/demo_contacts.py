@@ -1,290 +1,232 @@
-"""The steps of `twinbox demo` about contacts: what Anna and the CRM do, what Twinbox makes of it, and the proof.
-What is shared with the other steps is `cli.demo_story`; removal is `cli.demo_linking`."""
+"""The steps of `twinbox demo` in which the two sides of contacts meet: what is chosen, a look ahead, the first runs.
+What is changed later is `cli.demo_edits`, who leaves `cli.demo_leaving`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any
-
-from cli.demo_story import CheckFailed, Stage, Step, check
-from core.contact import Contact, Entry, from_json
+from cli.demo_book import (
+    QUIET,
+    READS,
+    book,
+    calls,
+    choice,
+    contact,
+    crm_now,
+    deeds,
+    google_now,
+    has_tag,
+    in_step,
+    lost_lately,
+    members,
+    mine,
+    plan,
+    put_under,
+    rows_of,
+    sync_contacts,
+    theirs,
+)
+from cli.demo_story import CheckFailed, Stage, Step, check, overview, part
+from core.contact import from_json
+from core.errors import BadInput
 from core.types import Channel
-from models.contact_queries import contact_record, find_contact, list_contacts
-from models.link_queries import contact_history, explain_contact
-from sandbox.google import Book
 from sandbox.world_letters import ANNA_ADDRESS
-from sync.contact_book import add_contact, change_contact
-from sync.contact_channel import contacts_choice
-from sync.deciding import decide
-from sync.record_channels import opened_contacts
-from sync.records import plan_records
-from sync.run import RunReport, run_sync
-from sync.tags import tag_contacts, untag_contacts
-from sync.undo import undo_field, undo_run
+from sandbox.world_people import (
+    BUSINESS,
+    HELENE,
+    JUERGEN,
+    KATRIN,
+    OFFICE,
+    OLIVIA,
+    PRIVATE,
+    PRIYA,
+    TOM,
+    customers,
+)
+from sync.contact_book import put_contact
+from sync.contact_channel import ContactsChange, change_contacts
+from sync.deciding import decide, list_decisions
+from sync.tags import make_tag, tag_contacts
 
-GROUP = "Twinbox"
-SETTLE = timedelta(minutes=11)  # Google's lists may be some minutes late: for so long Twinbox believes them with care
-
-
-def book(stage: Stage) -> Book:
-    """Anna's address book at Google, as she sees and edits it."""
-    return stage.world.google.people.book(ANNA_ADDRESS)
-
-
-def label(stage: Stage) -> str:
-    """The label that Twinbox keeps in step, by its resource name."""
-    return next(name for name, title in book(stage).groups().items() if title == stage.label)
-
-
-def named(given: str, family: str, email: str = "", **more: Any) -> dict[str, Any]:
-    """A person as Google writes one."""
-    fields: dict[str, Any] = {"names": [{"givenName": given, "familyName": family}], **more}
-    return fields | ({"emailAddresses": [{"value": email, "type": "work"}]} if email else {})
+TAG, COMPANY_TAG, LABEL = "My clients", "Suppliers", "CRM clients"
+TAGGED = 6
+PERIOD = 600
 
 
-def sync_contacts(stage: Stage, outcome: str = "ok") -> RunReport:
-    """Sync Anna's contacts, tell what was counted, and insist on how it ends."""
-    report = run_sync(stage.world.app, stage.account_id, Channel.CONTACTS, trigger="manual")
-    stage.screen.counts(report.counts, report.outcome)
-    if report.outcome != outcome:
-        raise CheckFailed("the run ends as it should", outcome, f"{report.outcome} {report.error}")
-    stage.world.clock.advance(SETTLE.total_seconds())
-    return report
-
-
-def add(stage: Stage, contact: Contact, *, tagged: bool = True) -> str:
-    """A contact in the CRM; its id."""
-    tags = (tag_id(stage),) if tagged else ()
-    return str(add_contact(stage.world.app, stage.world.workspace, contact, tags=tags)["id"])
-
-
-def tag_id(stage: Stage) -> str:
-    return contacts_choice(stage.world.app, stage.world.workspace, stage.account_id).tag_id
-
-
-def edit(stage: Stage, one: str, **values: Any) -> None:
-    """Change fields of a contact in the CRM."""
+def chosen(stage: Stage) -> None:
+    """The CRM has contacts, and Anna chooses what is kept in step."""
     app, workspace = stage.world.app, stage.world.workspace
-    with app.db.reading() as session:
-        body = from_json(find_contact(session, workspace, one).body)
-    change_contact(app, workspace, one, replace(body, **values))
+    stage.tag_id = str(make_tag(app, workspace, TAG, owner=ANNA_ADDRESS)["id"])
+    tags = {TAG: stage.tag_id, COMPANY_TAG: str(make_tag(app, workspace, COMPANY_TAG, kind="corporate")["id"])}
+    people = customers(TAG, COMPANY_TAG)
+    for one in people:
+        added = put_contact(app, workspace, one.known_as, from_json(one.body)).record
+        if one.tag:
+            tag_contacts(app, workspace, tags[one.tag], [added["id"]])
+    stage.screen.tell(
+        "CRM", f"{len(people)} contacts; {TAGGED} have Anna's personal tag {TAG!r}, one the corporate {COMPANY_TAG!r}"
+    )
+    stage.screen.tell("Google", f"{len(book(stage).persons())} contacts of Anna's, most of them private")
+    stage.screen.tell("Twinbox", "keeps in step: whoever has the tag here, and whoever is under the label there")
+    made = change_contacts(app, workspace, stage.account_id, ContactsChange(TAG, LABEL, PERIOD))
+    shown = [("tag in the CRM", made.tag), ("label at Google", made.group), ("runs every", f"{made.period_s} seconds")]
+    stage.screen.rows(("setting", "value"), (20, 40), shown)
+    check(stage, "the choice is kept", (TAG, LABEL, PERIOD), (made.tag, made.group, made.period_s))
+    check(stage, "a corporate tag cannot be chosen, and nothing changed", (True, made), _corporate_refused(stage))
 
 
-def shown(stage: Stage, one: str) -> dict[str, Any]:
-    """A contact of the CRM as plain data."""
-    with stage.world.app.db.reading() as session:
-        return contact_record(session, find_contact(session, stage.world.workspace, one))
+def _corporate_refused(stage: Stage) -> tuple[bool, object]:
+    refused = False
+    try:
+        change_contacts(stage.world.app, stage.world.workspace, stage.account_id, ContactsChange(tag=COMPANY_TAG))
+    except BadInput:
+        refused = True
+    return refused, choice(stage)
 
 
-def tagged(stage: Stage) -> set[str]:
-    """The names of the contacts with the tag."""
-    with stage.world.app.db.reading() as session:
-        return {row["name"] for row in list_contacts(session, stage.world.workspace, tag=tag_id(stage), limit=1000)}
-
-
-def members(stage: Stage) -> set[str]:
-    """The names of the people under the label at Google."""
-    people = (book(stage).person(name) for name in book(stage).members(label(stage)))
-    return {person["names"][0]["displayName"] for person in people}
+def looked_ahead(stage: Stage) -> None:
+    """A look ahead writes nothing."""
+    google, crm = google_now(stage), crm_now(stage)
+    stage.screen.tell("CRM", "somebody asks first what a sync would do (twinbox sync plan)")
+    stage.screen.tell("Twinbox", "reads both sides, makes the plan that a run would carry out, and stops there")
+    made = plan(stage)
+    check(
+        stage,
+        f"the {TAGGED} contacts with the tag would go to Google, nobody would come in",
+        ["create at the provider"] * TAGGED,
+        [line["action"] for line in made.lines],
+    )
+    check(stage, "Google was only read", True, calls(stage).keys() <= READS)
+    if google_now(stage) != google or crm_now(stage) != crm:
+        raise CheckFailed("nothing was written", "both sides as before", "a difference")
+    stage.screen.passed("nothing was written: Google is the same to the last etag, the database to the last row")
 
 
 def first_run(stage: Stage) -> None:
-    """The first sync makes a tag here and a label there, both empty: nothing moves unasked."""
-    stage.screen.tell("Google", "Anna's address book holds a hundred people; none of them is the CRM's business")
-    for number in range(100):
-        book(stage).add(named(f"Friend{number}", "Private", f"friend{number}@private.example"))
+    """The first run makes the label."""
+    before = book(stage).persons()
+    contacts = rows_of(stage, "contacts", "contact_tags")
+    stage.screen.tell("Twinbox", f"makes the label {LABEL!r} at Google and takes the contacts with the tag there")
     report = sync_contacts(stage)
-    stage.screen.tell("Twinbox", f"made the personal tag {GROUP} in the CRM and the label {GROUP} at Google")
-    check(stage, "the label is there, and nobody was touched", ([GROUP], {}), (_titles(stage), report.counts))
-    stage.contacts["tom"] = add(stage, _tom())
-    stage.screen.tell("CRM", f"Tom Whitfield gets the tag {GROUP}")
-    sync_contacts(stage)
-    check(stage, "Tom is at Google, under the label", {"Tom Whitfield"}, members(stage))
-
-
-def _titles(stage: Stage) -> list[str]:
-    return list(book(stage).groups().values())
-
-
-def _tom() -> Contact:
-    email, phone = Entry("tom@whitfield.example", "work"), Entry("+44 20 7946 0958", "mobile")
-    return Contact(given_name="Tom", family_name="Whitfield", emails=(email,), phones=(phone,), title="Buyer")
-
-
-def people_come_in(stage: Stage) -> None:
-    """Anna puts people under the label."""
-    mine = book(stage)
-    odd = [{"value": "+49 40 1234", "type": "Boat radio"}]
-    stage.people["greta"] = mine.add(named("Greta", "Nord", "greta@nord.example", phoneNumbers=odd), [label(stage)])
-    stage.people["ivan"] = mine.add(named("Ivan", "Petrov", "ivan@petrov.example"), [label(stage)])
-    stage.screen.tell("Google", f"Anna puts Greta Nord and Ivan Petrov under the label {GROUP}")
-    stage.screen.tell("Twinbox", "asks what changed since its sync token: two calls, however big the address book")
-    sync_contacts(stage)
-    check(stage, "they are in the CRM, with the tag", {"Tom Whitfield", "Greta Nord", "Ivan Petrov"}, tagged(stage))
-    stage.contacts["greta"] = _id_of(stage, "greta@nord.example")
-    stage.contacts["ivan"] = _id_of(stage, "ivan@petrov.example")
-
-
-def _id_of(stage: Stage, address: str) -> str:
-    with stage.world.app.db.reading() as session:
-        return find_contact(session, stage.world.workspace, address).id
-
-
-def both_edit(stage: Stage) -> None:
-    """Both sides change the same contact."""
-    greta = stage.contacts["greta"]
-    book(stage).edit(stage.people["greta"], {"biographies": [{"value": "Met in Hamburg"}]})
-    edit(stage, greta, title="Captain")
-    stage.screen.tell("Google", "Anna writes a note on Greta")
-    stage.screen.tell("CRM", "at the same time a colleague enters Greta's position")
-    lines = _planned(stage)
-    stage.screen.tell("Twinbox", f"the preview says: {lines[0]['action']}, because it {lines[0]['why']}")
-    check(stage, "the preview wrote nothing", "", shown(stage, greta)["notes"])
-    sync_contacts(stage)
-    here, there = shown(stage, greta), book(stage).stored()[stage.people["greta"]]
-    check(stage, "both changes are on both sides", ("Captain", "Met in Hamburg"), (here["title"], here["notes"]))
-    check(stage, "at Google too", "Captain", there["organizations"][0]["title"])
-    check(stage, "her odd kind of number was left alone", "Boat radio", there["phoneNumbers"][0]["type"])
-
-
-def _planned(stage: Stage) -> list[dict[str, Any]]:
-    with opened_contacts(stage.world.app, stage.account_id) as run:
-        return plan_records(run).lines
-
-
-def conflict(stage: Stage) -> None:
-    """Both change the same field."""
-    tom = stage.contacts["tom"]
-    remote = _remote_of(stage, tom)
-    edit(stage, tom, title="Head of purchasing")
-    stage.world.clock.advance(60)
-    book(stage).edit(remote, {"organizations": [{"title": "Director"}]})
-    stage.screen.tell("CRM", "Tom becomes Head of purchasing")
-    stage.screen.tell("Google", "a minute later Anna enters Director")
-    sync_contacts(stage)
-    check(stage, "the later one wins", "Director", shown(stage, tom)["title"])
-    with stage.world.app.db.reading() as session:
-        lost = [one["value"] for deed in contact_history(session, stage.world.workspace, tom) for one in deed["lost"]]
-    check(stage, "the other one is kept in the history", ["Head of purchasing"], lost)
-    stage.screen.tell("CRM", "somebody wants it back (twinbox undo --contact tom@whitfield.example --field title)")
-    undo_field(stage.world.app, stage.world.workspace, tom, "title")
-    sync_contacts(stage)
-    there = book(stage).stored()[remote]["organizations"][0]["title"]
-    check(stage, "it is back on both sides", ("Head of purchasing",) * 2, (shown(stage, tom)["title"], there))
-
-
-def _remote_of(stage: Stage, one: str) -> str:
-    with stage.world.app.db.reading() as session:
-        row = find_contact(session, stage.world.workspace, one)
-        return str(explain_contact(session, row, account=stage.account_id)[0]["remote"])
-
-
-def leaving(stage: Stage) -> None:
-    """People leave, and nobody is deleted."""
-    app, workspace = stage.world.app, stage.world.workspace
-    before = len(book(stage).persons())
-    untag_contacts(app, workspace, tag_id(stage), [stage.contacts["tom"]])
-    book(stage).take_from(label(stage), stage.people["greta"])
-    book(stage).delete(stage.people["ivan"])
-    stage.screen.tell("CRM", "Tom loses the tag")
-    stage.screen.tell("Google", "Anna takes Greta out of the label, and deletes Ivan")
-    sync_contacts(stage)
-    check(stage, "Tom left the label at Google and is still there", True, "Tom Whitfield" not in members(stage))
-    check(stage, "Greta and Ivan lost the tag", set(), tagged(stage))
-    kept = {shown(stage, one)["name"] for one in stage.contacts.values()}
-    check(stage, "the CRM keeps all three", {"Tom Whitfield", "Greta Nord", "Ivan Petrov"}, kept)
-    check(stage, "only Anna herself deleted anybody", before - 1, len(book(stage).persons()))
-    tag_contacts(app, workspace, tag_id(stage), [stage.contacts["tom"], stage.contacts["greta"]])
-    stage.screen.tell("CRM", "Tom and Greta get the tag again")
-    sync_contacts(stage)
-    check(stage, "the same two people are under the label again", {"Tom Whitfield", "Greta Nord"}, members(stage))
-
-
-def known_already(stage: Stage) -> None:
-    """Somebody is there already."""
-    mine = book(stage)
-    mine.add(named("Fatima", "Haddad", "fatima@haddad.example"))
-    mine.add(named("Ada", "Berg", "office@berg.example"))
-    stage.people["bo"] = mine.add(named("Bo", "Berg", "office@berg.example"))
-    before = len(mine.persons())
-    stage.contacts["fatima"] = add(stage, Contact(given_name="Fatima", emails=(Entry("FATIMA@haddad.example"),)))
-    stage.contacts["berg"] = add(
-        stage, Contact(given_name="Mr", family_name="Berg", emails=(Entry("office@berg.example"),))
+    after = book(stage).persons()
+    made = after.keys() - before.keys()
+    check(
+        stage,
+        f"the label is there, with those {TAGGED} and nobody else",
+        ({"created at the provider": TAGGED}, TAGGED, made),
+        (report.counts, len(made), members(stage)),
     )
-    stage.screen.tell("CRM", "Fatima gets the tag; she is in Anna's address book already, outside the label")
-    stage.screen.tell("", "so does Berg, whose address two people at Google have")
+    check(stage, "Anna's own contacts were not touched", before, {name: after[name] for name in before})
+    check(stage, "none of them came into the CRM", contacts, rows_of(stage, "contacts", "contact_tags"))
+    in_step(stage, "Olivia is the same on both sides", OLIVIA)
+    check(stage, "Katrin, with the corporate tag alone, stayed here", False, _is_there(stage, KATRIN))
+
+
+def _is_there(stage: Stage, address: str) -> bool:
+    return any(one["value"] == address for person in book(stage).persons().values() for one in person["emailAddresses"])
+
+
+def quiet(stage: Stage) -> None:
+    """A run with nothing to do."""
+    google, before = google_now(stage), rows_of(stage, "contacts", "contact_tags", "links", "history")
+    stage.screen.tell("Twinbox", "asks for changes since its sync tokens: its own writes come back, and are known")
+    sync_contacts(stage)
     report = sync_contacts(stage)
-    check(stage, "Fatima was joined, not doubled", (1, before), _joined(stage, report))
-    check(stage, "Berg was not guessed: it waits for a decision", 1, report.counts.get("needs a decision"))
-    decide(stage.world.app, stage.world.workspace, stage.contacts["berg"], stage.people["bo"])
-    stage.screen.tell("CRM", "somebody decides: it is Bo (twinbox contacts decide)")
-    sync_contacts(stage)
-    check(stage, "Bo is under the label", True, stage.people["bo"] in mine.members(label(stage)))
+    check(stage, "two questions to Google, and nothing to do", (QUIET, {}), (calls(stage), report.counts))
+    check(
+        stage,
+        "nothing was written on either side",
+        (google, before),
+        (google_now(stage), rows_of(stage, "contacts", "contact_tags", "links", "history")),
+    )
 
 
-def _joined(stage: Stage, report: RunReport) -> tuple[int, int]:
-    return report.counts.get("joined with one that was there", 0), len(book(stage).persons())
-
-
-def brake(stage: Stage) -> None:
-    """Anna empties the label by mistake."""
-    mine, everybody = book(stage), members(stage)
-    names = mine.members(label(stage))
-    mine.take_from(label(stage), *names)
-    stage.screen.tell("Google", f"Anna takes all {len(names)} people out of the label")
-    stage.screen.tell("Twinbox", "finds that everybody would lose the tag: it holds the run and asks")
-    report = sync_contacts(stage, "held")
-    check(stage, "nothing was written", (len(names), {}), (len(tagged(stage)), report.counts))
-    mine.put_under(label(stage), *names)
-    stage.screen.tell("Google", "Anna sees it and puts them back")
-    sync_contacts(stage)
-    check(stage, "all is as before", everybody, members(stage))
-
-
-def renamed(stage: Stage) -> None:
-    """The label gets another name."""
-    book(stage).rename_label(label(stage), "Customers")
-    stage.label = "Customers"
-    stage.screen.tell("Google", "Anna calls the label Customers from now on")
-    sync_contacts(stage)
-    choice = contacts_choice(stage.world.app, stage.world.workspace, stage.account_id)
-    check(stage, "Twinbox follows the name, nobody left", ("Customers", 4), (choice.group, len(tagged(stage))))
-    with stage.world.app.db.reading() as session:
-        row = find_contact(session, stage.world.workspace, stage.contacts["ivan"])
-        why = explain_contact(session, row, account=stage.account_id)[0]["why"]
-    check(stage, "and can say why Ivan is not synced", f"It does not have the tag {GROUP!r}.", why)
-
-
-def undone(stage: Stage) -> None:
-    """A whole run is taken back."""
-    for name in ("greta", "tom"):
-        edit(stage, stage.contacts[name], organization="Wrong GmbH")
-    stage.screen.tell("CRM", "an import gives two contacts the wrong company")
+def moved_in(stage: Stage) -> None:
+    """Anna moves people under the label."""
+    put_under(stage, TOM, PRIYA, HELENE)
+    stage.screen.tell("Google", f"Anna moves Tom, Priya and Hélène under {LABEL!r}, on her phone")
+    stage.screen.tell("Twinbox", "takes whoever is under the label into the CRM, with the tag")
     report = sync_contacts(stage)
-    undo_run(stage.world.app, stage.world.workspace, report.run_id)
-    stage.screen.tell("CRM", "somebody takes the run back (twinbox undo RUN)")
-    sync_contacts(stage)
-    there = [book(stage).stored()[_remote_of(stage, stage.contacts[name])] for name in ("greta", "tom")]
-    companies = [one["organizations"][0].get("name", "") for one in there]
-    check(stage, "the wrong company is gone on both sides", ["", ""], companies)
+    check(stage, "three came in", {"created in the CRM": 3}, report.counts)
+    check(stage, "they have the tag", [True] * 3, [has_tag(stage, who) for who in (TOM, PRIYA, HELENE)])
+    in_step(stage, "with all their fields", TOM, PRIYA, HELENE)
+    labels = {entry.value: entry.label for entry in contact(stage, TOM).phones}
+    check(stage, "Anna's own word for a number came along", "Boat radio", labels.get("+44 1983 555 010"))
 
 
-def goes_on(stage: Stage) -> None:
-    """Contacts go on after the account was linked again."""
+def joined(stage: Stage) -> None:
+    """Somebody the CRM knows already."""
+    count, known = len(rows_of(stage, "contacts")["contacts"]), mine(stage, JUERGEN)
+    put_under(stage, JUERGEN)
+    stage.screen.tell("Google", "Anna moves Jürgen Müller under the label")
+    stage.screen.tell("Twinbox", "finds one contact of the CRM with his e-mail address: that is him")
     report = sync_contacts(stage)
-    check(stage, "links and settings were kept: nothing had to be done", ({}, 4), (report.counts, len(tagged(stage))))
+    now = mine(stage, JUERGEN)
+    check(
+        stage,
+        "joined, not doubled; he keeps the CRM's own id",
+        (1, count, known.id, "crm-2007"),
+        (
+            report.counts.get("joined with one that was there"),
+            len(rows_of(stage, "contacts")["contacts"]),
+            now.id,
+            now.external_id,
+        ),
+    )
+    found = contact(stage, JUERGEN)
+    check(
+        stage,
+        "the number came from Google, the position from the CRM",
+        (1, "Managing director"),
+        (len(found.phones), found.title),
+    )
+    in_step(stage, "both sides have both", JUERGEN)
 
 
-STEPS = (
-    Step("The first sync of contacts", first_run, brief=False),
-    Step("People come in", people_come_in, brief=False),
-    Step("Both sides change a contact", both_edit),
-    Step("A conflict", conflict, brief=False),
-    Step("Leaving is not deleting", leaving),
-    Step("Somebody is there already", known_already),
-    Step("The label is emptied by mistake", brake, brief=False),
-    Step("The label is renamed", renamed),
-    Step("A run is taken back", undone),
+def asked(stage: Stage) -> None:
+    """Somebody who may be one of two."""
+    app, workspace = stage.world.app, stage.world.workspace
+    put_under(stage, OFFICE)
+    before = rows_of(stage, "contacts", "contact_tags")
+    stage.screen.tell("Google", f"Anna moves Wojtek under the label; two contacts of the CRM have {OFFICE}")
+    stage.screen.tell("Twinbox", "does not guess: it lists him for somebody to decide (twinbox contacts decisions)")
+    report = sync_contacts(stage)
+    with app.db.reading() as session:
+        open_ = list_decisions(session, workspace)
+    shown = [(one["name"], ", ".join(other["name"] for other in one["candidates"])) for one in open_]
+    stage.screen.rows(("who is", "may be"), (24, 50), shown)
+    found = (report.counts, [len(one["candidates"]) for one in open_], overview(stage, Channel.CONTACTS)["decisions"])
+    check(stage, "one decision waits, with both candidates", ({"needs a decision": 1}, [2], 1), found)
+    check(stage, "nobody was made or changed for it", before, rows_of(stage, "contacts", "contact_tags"))
+    wojciech = mine(stage, "crm-2008")
+    stage.screen.tell("CRM", "somebody decides: he is Wojciech Dąbrowski (twinbox contacts decide)")
+    decide(app, workspace, theirs(stage, OFFICE), wojciech.id)
+    stage.screen.tell("Twinbox", "makes them a pair; where they differ, the CRM's entry is the later one")
+    report = sync_contacts(stage)
+    lost = [(field, side, value) for field, side, value, _ in lost_lately(stage, "crm-2008")]
+    check(
+        stage, "Anna's name for him is kept with the values that lost", True, ("given_name", "remote", "Wojtek") in lost
+    )
+    check(
+        stage,
+        "the next run joined the two as decided",
+        ([wojciech.id], True, False),
+        (
+            sorted({one["contact"] for one in deeds(stage, report.run_id)}),
+            has_tag(stage, "crm-2008"),
+            has_tag(stage, "crm-2009"),
+        ),
+    )
+    with app.db.reading() as session:
+        check(stage, "it is not asked again", [], list_decisions(session, workspace))
+    check(stage, "nobody is at Google twice", BUSINESS + PRIVATE + TAGGED, len(book(stage).persons()))
+
+
+MEETING = part(
+    "Contacts: the two sides meet",
+    Step("What is kept in step", chosen),
+    Step("A look ahead", looked_ahead),
+    Step("The first run makes the label", first_run, brief=False),
+    Step("Contacts: nothing changed", quiet),
+    Step("Anna moves people under the label", moved_in, brief=False),
+    Step("Somebody the CRM knows already", joined),
+    Step("Somebody who may be one of two", asked),
 )
-AGAIN = (Step("Contacts go on", goes_on),)

@@ -10,13 +10,27 @@ from html import unescape
 
 import httpx2
 
+from cli.demo_book import book, edit_mine, google_now, in_step, label, pairs, rows_of, sync_contacts, theirs
 from cli.demo_mail import deliver
-from cli.demo_story import CheckFailed, Stage, Step, asked, bodies, check, clean_sync, overview, stored, sync
+from cli.demo_story import (
+    CheckFailed,
+    Stage,
+    Step,
+    asked,
+    bodies,
+    check,
+    clean_sync,
+    overview,
+    part,
+    stored,
+    sync,
+)
 from cli.demo_world import PROVIDER, DemoWorld
 from cli.loopback import Page, listening
 from core.errors import NeedsRelink, Transient, TwinboxError
 from core.types import Channel
 from sandbox.world_letters import ANNA_ADDRESS, question
+from sandbox.world_people import HELENE, OLIVIA
 from sync.account_rows import LinkedAccount
 from sync.linking import LinkRequest, begin_link, finish_link
 from sync.removal import remove
@@ -25,6 +39,7 @@ from sync.users import add_user
 _TICKED = re.compile(r'name="granted" value="([^"]*)"')
 _LOOK_SECONDS = 0.1
 CHANNELS = (Channel.MAIL, Channel.CONTACTS)
+NEW_NUMBER = "+33 1 70 18 99 42"
 
 
 def start(stage: Stage) -> None:
@@ -38,7 +53,7 @@ def start(stage: Stage) -> None:
 
 
 def link(stage: Stage) -> None:
-    """Anna links her mailbox."""
+    """Anna links her account: mail and contacts."""
     world = stage.world
     user = add_user(world.app, world.workspace, ANNA_ADDRESS, external_id="crm-1001", name="Anna Keller")
     stage.user_id = user.id
@@ -80,14 +95,16 @@ def revoked(stage: Stage) -> None:
         stage, "the reason is kept, with what to do about it", (True, True), (bool(row["reason"]), bool(row["advice"]))
     )
     check(stage, "nothing was removed, no further run is due", (before, None), (row["messages"], row["next_run_at"]))
-    check(stage, "another start is refused without asking Google", (True, 0), _refused_quietly(stage))
+    for channel in CHANNELS:
+        text = f"another start of {channel.value} is refused without asking Google"
+        check(stage, text, (True, 0), _refused_quietly(stage, channel))
 
 
-def _refused_quietly(stage: Stage) -> tuple[bool, int]:
+def _refused_quietly(stage: Stage, channel: Channel) -> tuple[bool, int]:
     calls = stage.world.google.calls.total()
     stage.world.gmail.forget_counters(ANNA_ADDRESS)
     try:
-        sync(stage)
+        sync(stage, channel)
     except NeedsRelink:
         return True, stage.world.google.calls.total() - calls + asked(stage)
     return False, 0
@@ -98,6 +115,9 @@ def relinked(stage: Stage) -> None:
     ids = {row["id"] for row in stored(stage)}
     deliver(stage, question(stage.world.clock.now(), 4))
     stage.screen.tell("Gmail", "meanwhile one message arrived")
+    book(stage).edit(theirs(stage, HELENE), {"phoneNumbers": [{"value": NEW_NUMBER, "type": "mobile"}]})
+    edit_mine(stage, OLIVIA, title="Head of support")
+    stage.screen.tell("Google", "meanwhile Anna gave Hélène a new number, and the CRM Olivia another position")
     linked = through_consent(stage, relink=stage.account_id)
     stage.screen.tell("Google", "Anna consents again")
     stage.screen.tell("Twinbox", "knows her by Google's subject id and repairs the account it has")
@@ -112,14 +132,32 @@ def relinked(stage: Stage) -> None:
     check(stage, "all earlier messages are still there", True, ids <= {row["id"] for row in stored(stage)})
 
 
+def contacts_go_on(stage: Stage) -> None:
+    """The contacts go on where they were."""
+    before = pairs(stage)
+    stage.screen.tell("Twinbox", "still has the pairs and its sync tokens: it asks for what was missed, no more")
+    report = sync_contacts(stage)
+    check(
+        stage,
+        "the two edits that were missed travelled, nothing else",
+        {"updated in the CRM": 1, "updated at the provider": 1},
+        report.counts,
+    )
+    check(stage, f"the same {len(before)} pairs as before", before, pairs(stage))
+    in_step(stage, "both sides hold the same", HELENE, OLIVIA)
+
+
+def _pairs(stage: Stage) -> list[tuple[object, ...]]:
+    return [row[:4] for row in rows_of(stage, "links")["links"]]
+
+
 def removed(stage: Stage) -> None:
     """The account is removed."""
     world = stage.world
-    kept = len(stored(stage))
+    kept, there_too = len(stored(stage)), google_now(stage)
+    people, under = rows_of(stage, "contacts", "contact_tags"), label(stage)
     there = len(world.gmail.mail.snapshot(ANNA_ADDRESS))
-    book = world.google.people.book(ANNA_ADDRESS)
-    people = len(book.persons())
-    stage.screen.tell("CRM", "the account is removed, its mail and contacts shall stay (twinbox account remove)")
+    stage.screen.tell("CRM", "the account is removed, its mail shall stay (twinbox account remove)")
     receipt = remove(world.app, world.workspace, stage.account_id)
     stage.screen.tell("Twinbox", f"access at Google: {receipt.grant}; secrets erased: {receipt.secrets_erased}")
     stage.screen.tell(
@@ -133,8 +171,17 @@ def removed(stage: Stage) -> None:
     )
     check(stage, f"the {kept} stored messages can still be read here", kept, len(stored(stage)))
     check(stage, "nothing was deleted at Gmail", there, len(world.gmail.mail.snapshot(ANNA_ADDRESS)))
-    check(stage, "no contact was deleted at Google, and none was to be", people, len(book.persons()))
-    check(stage, "in the whole story Twinbox never tried to delete one", [], world.google.people.violations)
+    stage.screen.tell(
+        "", f"pairs of contacts forgotten, parted ones too: {receipt.records_unlinked}; the contacts stay"
+    )
+    check(stage, "the CRM has its contacts with their tags", people, rows_of(stage, "contacts", "contact_tags"))
+    check(
+        stage,
+        "Anna has all of hers, and her label",
+        (there_too, True),
+        (google_now(stage), under in book(stage).groups()),
+    )
+    check(stage, "in the whole story nothing was ever deleted at Google", [], world.google.people.violations)
 
 
 def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
@@ -188,6 +235,13 @@ def consent_by_itself(world: DemoWorld, url: str) -> None:
             raise CheckFailed("the browser is awaited", 200, landed.status_code)
 
 
-BEFORE = (Step("A world of its own", start), Step("Anna links her mailbox", link, brief=False))
-AFTER = (Step("Anna withdraws the access", revoked, brief=False), Step("Anna links it again", relinked))
-END = (Step("The account is removed", removed),)
+BEFORE = part(
+    "Access", Step("A world of its own", start), Step("Anna links her mailbox and contacts", link, brief=False)
+)
+AFTER = part(
+    "Access is taken back",
+    Step("Anna withdraws the access", revoked, brief=False),
+    Step("Anna links it again", relinked),
+    Step("The contacts go on where they were", contacts_go_on),
+)
+END = part("Access is taken back", Step("The account is removed", removed))

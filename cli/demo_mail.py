@@ -15,6 +15,7 @@ from cli.demo_story import (
     clean_sync,
     is_body,
     overview,
+    part,
     record_of,
     stored,
     sync,
@@ -242,7 +243,8 @@ def _kilobytes(size: int) -> str:
     return f"{size // 1000} KB"
 
 
-STEPS = (
+STEPS = part(
+    "Mail",
     Step("The first sync", first_sync, brief=False),
     Step("Nothing changed", nothing_changed),
     Step("New mail", new_mail),

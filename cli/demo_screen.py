@@ -41,6 +41,15 @@ class Screen:
         self._print(lambda shown: Text(shown(text), style="bold"))
         self._print(lambda _: Text())
 
+    def part(self, text: str) -> None:
+        """A part of the story begins."""
+        if self.picture is not None and not self.drawing:
+            self.picture.print()
+        self.drawing = True
+        sign = self._sign("━", "=")
+        self._print(lambda shown: Text(f"{sign * 2} {shown(text)} ".ljust(WIDTH - 1, sign), style="magenta"))
+        self._print(lambda _: Text())
+
     def step(self, number: int, text: str, *, brief: bool) -> None:
         """A step begins; of a `brief` one the picture shows no more than its title."""
         if self.picture is not None and not brief and not self.drawing:

@@ -1,11 +1,11 @@
 """Plays the story of `twinbox demo` step by step, and ends it at the first check that does not hold.
-The steps are `cli.demo_linking`, `cli.demo_mail` and `cli.demo_contacts`; here is what they share."""
+The steps are in `cli.demo_linking`, `cli.demo_mail` and the modules of contacts; here is what they share."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cli.demo_screen import Screen
@@ -39,11 +39,12 @@ def _short(value: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Audience:
     """Who looks on. `invited` is told the address of the consent page; `consents` says, asked again and again,
-    whether the demo shall consent by itself; `go_on` waits before the next step, False to leave."""
+    whether the demo shall consent by itself; `go_on`, told which part of the story comes, waits before the next step;
+    False to leave."""
 
     invited: Callable[[str], None]
     consents: Callable[[], bool]
-    go_on: Callable[[], bool]
+    go_on: Callable[[str], bool]
 
 
 @dataclass(slots=True)
@@ -57,19 +58,23 @@ class Stage:
     account_id: str = ""
     msgid: int = 0  # at Gmail: the message that steps 5 to 8 follow
     message_id: str = ""  # the same message here
-    label: str = "Twinbox"  # at Google: the label whose people are kept in step
-    contacts: dict[str, str] = field(default_factory=dict)  # ids here, by a short name
-    people: dict[str, str] = field(default_factory=dict)  # resource names at Google, by a short name
+    tag_id: str = ""  # of the tag that decides which contacts are kept in step
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step: its title and what is played. `play` raises CheckFailed, or TwinboxError; of a `brief` step the picture
-    shows the title alone."""
+    shows the title alone. `part` is the part of the story it belongs to."""
 
     title: str
     play: Callable[[Stage], None]
     brief: bool = True
+    part: str = ""
+
+
+def part(title: str, *steps: Step) -> tuple[Step, ...]:
+    """Steps as one part of the story."""
+    return tuple(replace(step, part=title) for step in steps)
 
 
 class Ending(enum.Enum):
@@ -82,9 +87,13 @@ class Ending(enum.Enum):
 
 def play(stage: Stage, steps: Sequence[Step]) -> Ending:
     """Play the steps in order, until the audience leaves or a step fails; why it failed is told."""
+    before = ""
     for number, step in enumerate(steps, 1):
-        if number > 1 and not stage.audience.go_on():
+        if number > 1 and not stage.audience.go_on(step.part):
             return Ending.LEFT
+        if step.part != before:
+            before = step.part
+            stage.screen.part(before)
         stage.screen.step(number, step.title, brief=step.brief)
         try:
             step.play(stage)
@@ -105,27 +114,27 @@ def check(stage: Stage, text: str, expected: object, found: object) -> None:
     stage.screen.passed(text)
 
 
-def sync(stage: Stage, *, bar: bool = False) -> RunReport:
-    """Sync Anna's mail now, and tell what was counted."""
+def sync(stage: Stage, channel: Channel = Channel.MAIL, *, bar: bool = False) -> RunReport:
+    """Sync Anna's mail, or another channel, now, and tell what was counted."""
     stage.world.gmail.forget_counters(ANNA_ADDRESS)
     if bar:
         with stage.screen.progress() as told:
-            report = _run(stage, lambda run: told(run.done, run.total, run.phase))
+            report = _run(stage, channel, lambda run: told(run.done, run.total, run.phase))
     else:
-        report = _run(stage, lambda _: None)
+        report = _run(stage, channel, lambda _: None)
     stage.screen.counts(report.counts, report.outcome)
     if report.error or report.problems:
         stage.screen.tell("", report.error or "; ".join(report.problems))
     return report
 
 
-def _run(stage: Stage, watch: Callable[[Progress], None]) -> RunReport:
-    return run_sync(stage.world.app, stage.account_id, Channel.MAIL, trigger="manual", watch=watch)
+def _run(stage: Stage, channel: Channel, watch: Callable[[Progress], None]) -> RunReport:
+    return run_sync(stage.world.app, stage.account_id, channel, trigger="manual", watch=watch)
 
 
-def clean_sync(stage: Stage) -> RunReport:
+def clean_sync(stage: Stage, channel: Channel = Channel.MAIL) -> RunReport:
     """Sync, and insist on a good end."""
-    report = sync(stage)
+    report = sync(stage, channel)
     if report.outcome != "ok":
         raise CheckFailed("the run ends well", "ok", f"{report.outcome} {report.error} {'; '.join(report.problems)}")
     return report
@@ -151,13 +160,12 @@ def is_body(item: str) -> bool:
     return item.startswith("BODY") and not item.startswith(("BODY[HEADER.FIELDS", "BODYSTRUCTURE"))
 
 
-def overview(stage: Stage) -> Record:
-    """The line that `twinbox status` shows for Anna's mail."""
+def overview(stage: Stage, channel: Channel = Channel.MAIL) -> Record:
+    """The line that `twinbox status` shows for a channel of Anna's account."""
     app = stage.world.app
     with app.db.reading() as session:
         rows = status_overview(session, stage.world.workspace, app.clock())
-        mine = (row for row in rows if row["account"] == stage.account_id)
-        return next(row for row in mine if row["channel"] == Channel.MAIL)
+        return next(row for row in rows if (row["account"], row["channel"]) == (stage.account_id, channel))
 
 
 def stored(stage: Stage, *, limit: int = 1000) -> list[Record]:

@@ -22,6 +22,7 @@ from sandbox.gmail import GmailDouble
 from sandbox.google import GoogleDouble
 from sandbox.world import annas_mailbox, fill_mailbox
 from sandbox.world_letters import ANNA_ADDRESS
+from sandbox.world_people import fill_book
 from sync.app import App, build_app
 from sync.registry import ProviderChange, save_provider
 from sync.users import ensure_workspace
@@ -29,7 +30,7 @@ from sync.users import ensure_workspace
 HOST = "127.0.0.1"
 PROVIDER = "gmail"
 # The world begins this long ago, so that the story can let time pass without running ahead of the wall clock.
-HEAD_START = timedelta(hours=6)
+HEAD_START = timedelta(hours=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,7 @@ def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
         tls = _write_tls(folder)
         clock = SandboxClock()
         clock.advance(-HEAD_START.total_seconds())
-        # Its proofs of identity bear the time of the wall: that is what they are checked against.
-        pair = None if browser else (tls.certificate, tls.key)
-        google = stack.enter_context(GoogleDouble(clock=clock, tls=pair, id_token_now=lambda: datetime.now(UTC)))
+        google = stack.enter_context(_google(clock, None if browser else (tls.certificate, tls.key)))
         gmail = stack.enter_context(_gmail(google, clock, tls))
         settings = _settings(folder, google, tls)
         app = build_app(settings, clock=clock.now)
@@ -118,6 +117,11 @@ def _write_tls(folder: Path) -> _Tls:
     return tls
 
 
+def _google(clock: SandboxClock, tls: tuple[Path, Path] | None) -> GoogleDouble:
+    # Who signed in is proven to a library that looks at the wall clock.
+    return GoogleDouble(clock=clock, tls=tls, id_token_now=lambda: datetime.now(UTC))
+
+
 def _gmail(google: GoogleDouble, clock: SandboxClock, tls: _Tls) -> GmailDouble:
     def check_token(token: str) -> tuple[str, datetime] | None:
         address, info = google.mail_user(token), google.token_active(token)
@@ -145,6 +149,7 @@ def _people(google: GoogleDouble, gmail: GmailDouble, clock: SandboxClock) -> No
     google.users.add(ANNA_ADDRESS, "Anna Keller")
     gmail.add_user(ANNA_ADDRESS)
     fill_mailbox(gmail, ANNA_ADDRESS, annas_mailbox(clock.now()))
+    fill_book(google.people.book(ANNA_ADDRESS))
 
 
 def _register(app: App, workspace: str, google: GoogleDouble, gmail: GmailDouble) -> None:
