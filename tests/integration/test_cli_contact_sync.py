@@ -238,3 +238,43 @@ def test_the_secrets_of_a_contacts_run_appear_nowhere(desk: Terminal, google: Go
         assert token not in shown
         assert token.encode() not in stored
     assert urlsplit(google.base_url).port
+
+
+# ---- the calendar's settings -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_calendar(desk: Terminal) -> Terminal:
+    """The same account, with its calendar."""
+    link = ("account", "link", "--provider", "gmail", "--user", "ann@crm.example", "--channels", "contacts,calendar")
+    done(desk.browsing(*link, visit=browser))
+    return desk
+
+
+def test_the_settings_of_the_calendar_are_shown_and_changed(with_calendar: Terminal) -> None:
+    shown = done(with_calendar("settings", "calendar", ANN, "--json")).json
+    assert (shown["period_s"], shown["auto"]) == (600, True)
+    changed = ("--since", "2026-01-31", "--period", "900", "--no-auto")
+    done(with_calendar("settings", "calendar", ANN, *changed))
+    shown = done(with_calendar("settings", "calendar", ANN, "--json")).json
+    assert (shown["since"], shown["period_s"], shown["auto"]) == ("2026-01-31", 900, False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--since", "2999-01-01"), ("--since", "yesterday"), ("--period", "59"), ("--preview",)],
+)
+def test_bad_settings_of_the_calendar_end_with_2_and_change_nothing(
+    with_calendar: Terminal, options: tuple[str, ...]
+) -> None:
+    before = done(with_calendar("settings", "calendar", ANN, "--json")).json
+    outcome = with_calendar("settings", "calendar", ANN, *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "what to do" in outcome.err
+    assert done(with_calendar("settings", "calendar", ANN, "--json")).json == before
+
+
+def test_an_account_without_a_calendar_says_how_to_get_one(desk: Terminal) -> None:
+    outcome = desk("settings", "calendar", ANN)
+    assert outcome.code == 1
+    assert "--channels calendar" in outcome.err
