@@ -50,20 +50,22 @@ class Facts(Generic[T]):
 @dataclass(frozen=True, slots=True)
 class Recovered(Generic[T]):
     """Links with what an earlier run did write; `settled` are the intents (by local id) that are answered,
-    `waiting` the local records whose creation may still come to light."""
+    `waiting` the local records whose creation may still come to light. Of the `overtaken` nobody will know: the record
+    was changed after the intent was made, and has another text."""
 
     links: list[Link[T]]
     settled: frozenset[str]
     waiting: frozenset[str]
+    overtaken: frozenset[str] = frozenset()
 
 
 def recover(
-    links: Iterable[Link[T]], sent: Mapping[str, Sent[T]], remote: Delta[T], *, settled_at: datetime
+    links: Iterable[Link[T]], sent: Mapping[str, Sent[T]], remote: Delta[T], *, settled_at: datetime, skew: float = 0.0
 ) -> Recovered[T]:
     """Take a remote record that equals what was sent for what it is: written by us, whether we heard so or not."""
     known = {link.local_id: link for link in links}
     origins = {item.origin: item for item in _linkless(known.values(), remote) if item.origin}
-    settled, waiting = set(), set()
+    settled, waiting, overtaken = set(), set(), set()
     for local_id, intent in sent.items():
         link = known.get(local_id)
         item = remote.items.get(link.remote_id) if link else origins.get(local_id)
@@ -80,7 +82,9 @@ def recover(
             # Text and membership are two calls, and it broke off between them: the second is decided anew.
             known[local_id] = _written(link, replace(intent, selected=None), item)
             settled.add(local_id)
-    return Recovered(list(known.values()), frozenset(settled), frozenset(waiting))
+        elif intent.body is not None and item.stamp.modified_at - timedelta(seconds=skew) > intent.made_at:
+            overtaken.add(local_id)
+    return Recovered(list(known.values()), frozenset(settled), frozenset(waiting), frozenset(overtaken))
 
 
 def _linkless(links: Iterable[Link[T]], remote: Delta[T]) -> Iterator[Item[T]]:

@@ -26,7 +26,7 @@ class Policy(Generic[T]):
     `normal` is the normal form, in which equal records are equal. `has_range`: records take part by their time, so to
     leave is no removal, and what was edited on one side and removed on the other stays. `writable` tells whether the
     text of a provider's record may be changed. `private`: only its owner may know what is in a record, so neither
-    history nor preview tells of it.
+    history nor preview tells of it. `problem`: why a text of the provider's cannot be taken, "" if it can.
     """
 
     blank: T
@@ -40,6 +40,7 @@ class Policy(Generic[T]):
     has_range: bool = False
     writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
     private: Callable[[T], bool] = field(default=lambda _: False)
+    problem: Callable[[T], str] = field(default=lambda _: "")
     limit_share: float = field(default=0.2)
     limit_count: int = field(default=10)
 
@@ -82,6 +83,10 @@ def _same_meeting(one: Event) -> MatchKeys:
     return (frozenset({f"uid:{one.uid}|{one.original}"} if one.uid else ()),)
 
 
+def _event_problem(one: Event) -> str:
+    return "" if one.status == "cancelled" else event.problem_of(one)
+
+
 def _may_change(item: Item[Event]) -> bool:
     return item.extra.get("writable") is not False
 
@@ -98,4 +103,5 @@ EVENTS = Policy(
     has_range=True,
     writable=_may_change,
     private=_is_private,
+    problem=_event_problem,
 )

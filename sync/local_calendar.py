@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, String, and_, case, cast, exists, not_, or
 from sqlalchemy.orm import Session
 
 from core.errors import RecordGone, VersionConflict
-from core.event import Event, from_json
+from core.event import Event, Moment, from_json
 from core.replica import LONG_AGO, Delta, Done, Failed, Item, Stamp, Write
 from models.activities import ActivityRow
 from models.db import parts
@@ -137,6 +137,7 @@ class LocalCalendar:
 
     def adjust(self, remote: Delta[Event]) -> Delta[Event]:
         """Meetings whose text another account decides lose it here: this account only takes part in them."""
+        remote = self._with_texts(remote)
         guests = {key for _, key in self._others({_key(item) for item in remote.items.values()})}
         if not guests:
             return remote
@@ -147,6 +148,21 @@ class LocalCalendar:
             for one, item in remote.items.items()
         }
         return replace(remote, items=items)
+
+    def _with_texts(self, remote: Delta[Event]) -> Delta[Event]:
+        """Of a cancelled occurrence providers tell little more than that: what else is known of it stays."""
+        bare = {one: item for one, item in remote.items.items() if item.body.status == "cancelled"}
+        if not bare:
+            return remote
+        known: dict[tuple[str, str], Event] = {}
+        for some in parts(sorted({item.body.uid for item in bare.values()})):
+            query = select(ActivityRow.body).where(
+                ActivityRow.workspace_id == self._account.workspace_id, ActivityRow.uid.in_(some)
+            )
+            for body in map(from_json, self._session.scalars(query)):
+                known[body.uid, body.original] = body
+        filled = {one: replace(item, body=_cancelled(item.body, known.get(_key(item)))) for one, item in bare.items()}
+        return replace(remote, items={**remote.items, **filled})
 
     def unclaimed(self, remote: Delta[Event]) -> set[str]:
         """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
@@ -224,6 +240,13 @@ class LocalCalendar:
         ids = insert_activities(self._session, self._account.workspace_id, fresh, self._now)
         for activity_id, one, body in zip(ids, writes, bodies, strict=True):
             yield Done(one.key, Item(activity_id, Stamp("1", one.modified_at), True, body, activity_id))
+
+
+def _cancelled(told: Event, known: Event | None) -> Event:
+    if known is not None:
+        return replace(known, status="cancelled")
+    at = Moment(date=told.original) if len(told.original) == len("2026-01-31") else Moment(at=told.original)
+    return told if told.start != Moment() else replace(told, start=at, end=at)
 
 
 def _key(item: Item[Event]) -> tuple[str, str]:

@@ -4,14 +4,14 @@ A crash between any two steps is finished by the next run (`core.plan.recover`);
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
 from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Rebase, Wait
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
-from core.replica import Done, Failed, Item, Link, Side, Write
+from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
 from sync.link_rows import Aside
 from sync.record_jobs import Deed, Job, begun_link, deed, intended_deed, intent, job_of, late_deed, link_after
@@ -55,11 +55,11 @@ def apply(run: RecordRun[T], plan: Plan[T]) -> None:
     """Carry out everything in a plan, then what changed meanwhile, up to `ROUNDS` times; what is left waits for the
     next run."""
     run.handled |= {(Side.LOCAL, one) for one in plan.lifted}
-    if plan.recovered or plan.settled:
+    if plan.recovered or plan.settled or plan.overtaken:
         with run.step() as session:
             run.store.save(session, plan.recovered)
             _tell_late(run, session, plan)
-            run.store.answered(session, plan.settled)
+            run.store.answered(session, plan.settled | plan.overtaken)
     conflicts = _apply_once(run, plan)
     for _ in range(ROUNDS - 1):
         if not conflicts:
@@ -73,7 +73,13 @@ def _tell_late(run: RecordRun[T], session: Session, plan: Plan[T]) -> None:
     now_at = {link.local_id: Item(link.remote_id, link.remote, link.active, link.base) for link in plan.recovered}
     stored = run.store.intended_deeds(session, plan.settled)
     known = {local_id: now_at[local_id] for local_id in stored if local_id in now_at}
-    record_deeds(session, run, [(late_deed(stored[one], item.id), item) for one, item in known.items()])
+    told = [(late_deed(stored[one], item.id), item) for one, item in known.items()]
+    # What may have been written and was changed again: of that, only what gave way must not be forgotten.
+    for noted in run.store.intended_deeds(session, plan.overtaken).values():
+        if noted["lost"]:
+            item = Item(noted["remote_id"], UNKNOWN, True, run.policy.blank)
+            told.append((replace(late_deed(noted, item.id), changes={}), item))
+    record_deeds(session, run, told)
 
 
 def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
@@ -84,7 +90,9 @@ def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
             run.asides.append(Aside(action.side, action.id, TEXTS[action.reason], soon=True))
             run.counts["looked at again later"] += 1
         elif not isinstance(action, Decide):
-            jobs.append(job_of(action, run.account_id, run.replica.skew))
+            job = job_of(action, run.account_id, run.replica.skew)
+            if not _is_refused_here(run, job):
+                jobs.append(job)
     run.phase, run.done, run.total = "writing", 0, len(jobs)
     here = [job for job in jobs if job.to_remote is None]
     for start in range(0, len(here), LOCAL_BATCH):
@@ -220,6 +228,16 @@ def _as_kept_there(
 
 def _is_known(one: Done[T] | Failed) -> bool:
     return isinstance(one, Done) or isinstance(one.error, VersionConflict | RecordGone | ItemRejected)
+
+
+def _is_refused_here(run: RecordRun[T], job: Job[T]) -> bool:
+    """Whether a text makes no sense to the CRM: then the record of the provider is set aside, and read again later."""
+    text = job.to_local.body if job.to_local else None
+    problem = run.policy.problem(text) if text is not None else ""
+    if problem and job.remote_id:
+        run.counts["set aside"] += 1
+        run.asides.append(Aside(Side.REMOTE, job.remote_id, problem, "Correct it at the provider."))
+    return bool(problem and job.remote_id)
 
 
 def _refuse(run: RecordRun[T], job: Job[T], error: TwinboxError) -> None:

@@ -27,16 +27,17 @@ class Plan(Generic[T]):
     """What a run is to do, and what it needs to know for it.
 
     `listing` is what the provider reported, before anything was read in addition. `recovered` are links that an earlier
-    run had written without hearing so, `settled` its intents that are answered by that. `active` is how many pairs
-    there are, `names` what to call the records of the actions, by side and id. `reread` are the remote records that
-    were read again because they had to wait, `lifted` the CRM records that were set aside and need not be any more,
-    unless they are refused anew.
+    run had written without hearing so, `settled` its intents that are answered by that, `overtaken` those of which
+    nobody will know, since the record was changed again. `active` is how many pairs there are, `names` what to call the
+    records of the actions, by side and id. `reread` are the remote records that were read again because they had to
+    wait, `lifted` the CRM records that were set aside and need not be any more, unless they are refused anew.
     """
 
     actions: tuple[Action[T], ...]
     listing: Delta[T]
     recovered: tuple[Link[T], ...]
     settled: frozenset[str]
+    overtaken: frozenset[str]
     reread: frozenset[str]
     lifted: frozenset[str]
     active: int
@@ -157,7 +158,9 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         pairs = _pairs(run, session, remote)
         touched = {pair.local_id for pair in pairs} if narrow else _touched(run, session, pairs, remote)
         stored = run.store.links(session, touched | opened.sent.keys())
-        found = recover(follow_renames(stored, remote), opened.sent, remote, settled_at=run.settled_at)
+        found = recover(
+            follow_renames(stored, remote), opened.sent, remote, settled_at=run.settled_at, skew=run.replica.skew
+        )
         quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched}
         seen, remote = (
             remote,
@@ -179,7 +182,17 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
     both = replace(local, items={**local.items, **twins, **new})
     actions = tuple(diff(found.links, both, remote, facts))
     recovered = tuple(link for link in found.links if link not in stored)
-    return Plan(actions, listing, recovered, found.settled, opened.due, lifted, active, _names(run, both, remote))
+    return Plan(
+        actions,
+        listing,
+        recovered,
+        found.settled,
+        found.overtaken,
+        opened.due,
+        lifted,
+        active,
+        _names(run, both, remote),
+    )
 
 
 def _names(run: RecordRun[T], local: Delta[T], remote: Delta[T]) -> dict[tuple[Side, str], str]:

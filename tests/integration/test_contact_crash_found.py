@@ -73,6 +73,21 @@ def test_a_value_that_gave_way_is_kept_although_it_broke_off_between_text_and_gr
     assert len(world.links()) == 1
 
 
+def test_a_value_that_gave_way_is_kept_although_the_answer_was_lost_and_the_contact_was_edited_since(
+    world: ContactWorld,
+) -> None:
+    one, other = paired(world, "Ada")
+    world.book.edit(other, title="At the provider")
+    world.pass_time()
+    world.crm_edit(one, title="In the CRM")
+    lose_the_answer(world, "update")
+    world.pass_time(1)
+    world.book.edit(other, title="Again at the provider")
+    world.settle()
+    assert world.contact(one).title == "Again at the provider"
+    assert ("title", "At the provider") in lost(world, one)
+
+
 def test_what_was_made_without_hearing_so_is_in_the_history(world: ContactWorld) -> None:
     one = world.crm_add(person("Ada"))
     lose_the_answer(world, "create")

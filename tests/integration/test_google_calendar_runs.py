@@ -199,3 +199,23 @@ def test_days_are_days_in_every_zone(desk: Desk, google: CalendarServer) -> None
     desk.run()
     [event] = google.events(ANN).values()
     assert (event["start"], event["end"]) == ({"date": "2026-03-10"}, {"date": "2026-03-13"})
+
+
+def test_an_event_that_makes_no_sense_is_set_aside_and_the_rest_goes_on(desk: Desk, google: CalendarServer) -> None:
+    google.add(ANN, "Every second", recurrence=["RRULE:FREQ=SECONDLY"])
+    google.add(ANN, "Fine")
+    report = desk.run()
+    assert (report.outcome, report.counts) == ("partial", {"created in the CRM": 1, "set aside": 1})
+    assert [row.title for row in desk.rows()] == ["Fine"]
+
+
+def test_an_occurrence_that_is_cancelled_later_keeps_what_was_known_of_it(desk: Desk, google: CalendarServer) -> None:
+    series = google.add(ANN, "Weekly", "2026-03-03", **WEEKLY)
+    google.occurrence(ANN, series, "20260317T090000Z", summary="Special")
+    desk.run()
+    desk.pass_time()
+    google.occurrence(ANN, series, "20260317T090000Z", status="cancelled")
+    desk.run()
+    row = next(row for row in desk.rows() if row.original)
+    assert (row.title, from_json(row.body).status, row.cancelled_at) == ("Special", "cancelled", None)
+    assert desk.run().counts == {}
