@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.contact import Contact, Entry
-from core.errors import Misconfigured, NeedsRelink, NotFound, Transient
+from core.errors import Misconfigured, NeedsRelink, NotFound, NotGranted, Transient
 from core.ports import RemoteReplica
 from core.replica import Scope
 from core.types import Channel
@@ -111,7 +111,7 @@ def test_a_box_that_was_left_empty_is_named(world: World) -> None:
         untick=(CONTACTS_SCOPE,),
     )
     contacts = replace(world, account=account.id).contacts()
-    with pytest.raises(NeedsRelink) as caught:
+    with pytest.raises(NotGranted) as caught:
         contacts.changes(None)
     contacts.close()
     assert "box for contacts" in caught.value.advice
