@@ -165,7 +165,7 @@ class _Pair(Generic[T]):
         self.settled = link.written_at <= facts.settled_at
         self.local = local.items.get(link.local_id)
         self.remote = remote.items.get(link.remote_id)
-        if self.remote is not None and _is_stale(self.remote, link.remote):
+        if self.remote is not None and is_stale(self.remote, link.remote):
             self.remote = None
         self.mine = _state(self.local, link.local_id in local.gone)
         self.theirs = _state(self.remote, self._is_gone(remote))
@@ -284,7 +284,7 @@ def _theirs_alone(base: T, mine: T, theirs: T) -> Merged[T]:
     return Merged(theirs, tuple(lost))
 
 
-def _is_stale(item: Item[T], known: Stamp) -> bool:
+def is_stale(item: Item[T], known: Stamp) -> bool:
     """An older text under another version is a late read of the provider, not a change."""
     return item.stamp.version != known.version and item.stamp.modified_at < known.modified_at
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.actions import Action
 from core.errors import CursorExpired, Held
-from core.plan import Facts, diff, follow_renames, recover, to_read
+from core.plan import Facts, diff, follow_renames, is_stale, recover, to_read
 from core.replica import Delta, Item, Link, Sent, Side
 from models.db import parts
 from models.links import DecisionRow, LinkRow
@@ -188,11 +188,21 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         recovered,
         found.settled,
         found.overtaken,
-        opened.due,
+        opened.due & _answered(found.links, seen),
         lifted,
         active,
         _names(run, both, remote),
     )
+
+
+def _answered(links: Iterable[Link[T]], remote: Delta[T]) -> set[str]:
+    """Remote ids of which the provider told how they are now: not of old, and not that it does not know them yet."""
+    late = {
+        link.remote_id
+        for link in links
+        if link.remote_id in remote.items and is_stale(remote.items[link.remote_id], link.remote)
+    }
+    return {*remote.items, *remote.gone, *remote.renamed} - late
 
 
 def _names(run: RecordRun[T], local: Delta[T], remote: Delta[T]) -> dict[tuple[Side, str], str]:

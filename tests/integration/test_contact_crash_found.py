@@ -7,8 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from core.errors import Transient
+from models.contacts import TagRow
+from sync.contact_channel import ContactsChange, change_contacts
+from sync.ids import new_id
 from tests.support.contact_world import ContactWorld, contact_world, person
 
 
@@ -138,3 +142,24 @@ def test_taken_out_of_the_group_stays_out_although_an_older_listing_comes_later(
     world.book.lag = timedelta(0)
     world.settle()
     assert (world.tagged(), world.members()) == ({}, {})
+
+
+def test_what_has_to_wait_is_read_again_until_the_provider_knows_it(world: ContactWorld) -> None:
+    one = world.crm_add(person("Ada"))
+    world.run()
+    [other] = world.book.cards
+    with world.app.db.transaction() as session:
+        make_tag(session, world)
+    change_contacts(world.app, world.who.workspace_id, world.account, ContactsChange(tag="Other"))
+    assert world.run().counts == {"looked at again later": 1}
+    world.book.get_lag = timedelta(minutes=30)
+    world.run()  # it is read by name, and the answer is older than the contact
+    world.book.get_lag = None
+    world.settle()
+    assert (world.links(), list(world.tagged())) == ({one: other}, [one])
+
+
+def make_tag(session: Session, world: ContactWorld) -> None:
+    tag = TagRow(id=new_id(), workspace_id=world.who.workspace_id, name="Other", created_at=world.clock.now)
+    tag.kind, tag.owner_id = "personal", world.who.user_id
+    session.add(tag)

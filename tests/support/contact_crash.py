@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from core.contact import canonical
 from core.errors import Transient
+from models.columns import Base
 from models.db import Database
 from sync.app import App
 from sync.run import RunReport
@@ -24,6 +26,7 @@ from tests.support.memory_replica import Book, MemoryReplica
 
 KINDS = ("fail before", "fail after", "crash before", "crash after", "stale read")
 READS = ("list", "get")
+REMEMBERED = {"contacts", "contact_tags", "links", "sent", "set_aside", "decisions", "remote_keys", "history"}
 LAG = timedelta(minutes=10)
 
 
@@ -165,6 +168,12 @@ class Scene(ContactWorld):
             if self.faults.fired and self.faults.kind != "stale read":
                 self.clock.advance(seconds=self.app.settings.lease_seconds + 1)
 
+    def memory(self) -> list[Any]:
+        """What the database holds, but for runs and the channel's own row."""
+        tables = [table for table in Base.metadata.sorted_tables if table.name in REMEMBERED]
+        with self.app.db.reading() as session:
+            return [sorted(map(tuple, session.execute(select(table))), key=repr) for table in tables]
+
     def freeze(self) -> Frozen:
         """The present moment."""
         return Frozen(self.database.dump(), self.book.freeze(), self.clock.now)
@@ -173,7 +182,8 @@ class Scene(ContactWorld):
         """Go back to a moment, with a well provider."""
         self.database.load(frozen.database)
         self.book.thaw(frozen.book)
-        self.book.lag, self.book.get_lag, self.book.refuse = timedelta(0), None, _nobody
+        self.book.lag, self.book.get_lag = timedelta(0), None
+        self.book.refuse, self.book.normal, self.book.batch = _nobody, canonical, 200
         self.clock.now = frozen.now
         self.reports.clear()
 

@@ -4,24 +4,25 @@ promised about the end. A step is a name and two numbers, so that random ones sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select
 
 from core.contact import Birthday, Contact, Entry, PostalAddress, from_json
-from core.contact_settings import ContactSettings
-from core.errors import Held
+from core.errors import Conflict, Held
 from core.replica import Write
-from models.contacts import ContactRow, ContactTagRow, TagRow
-from models.links import DecisionRow, HistoryRow, LinkRow, RemoteKeyRow, SentRow, SetAsideRow
-from models.syncing import ChannelRow
+from models.contacts import ContactRow, TagRow
+from models.links import DecisionRow, HistoryRow, LinkRow
+from sync.contact_channel import ContactsChange, change_contacts
 from sync.ids import new_id
+from sync.record_channels import opened_contacts
 from sync.record_plan import make_plan
-from sync.records import opened_run
 from sync.run import RunReport
+from sync.undo import undo_run
 from tests.support.contact_crash import KINDS, Frozen, Scene
 from tests.support.contact_oracle import (
     LISTS,
@@ -38,8 +39,7 @@ from tests.support.memory_replica import Card
 
 Step = tuple[str, int, int]
 MUDDLED = ("looked at again later", "changed meanwhile", "set aside", "needs a decision")
-MEMORY = (ContactRow, ContactTagRow, LinkRow, SentRow, SetAsideRow, DecisionRow, RemoteKeyRow, HistoryRow)
-SHARED = ("shared1@example.com", "shared2@example.com")
+SHARED = "shared@example.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class History:
     ledger: Ledger = field(default_factory=Ledger)
     made: int = 0
     steps: list[Step] = field(default_factory=list)
-    others: set[str] = field(default_factory=set)  # ids of contacts that were never to leave the CRM
     wrong: list[str] = field(default_factory=list)
+    merged: dict[str, dict[str, Contact]] = field(default_factory=dict)  # survivor -> those merged into it
 
     # ---- beginning and end ----
 
@@ -81,20 +81,26 @@ class History:
             getattr(self, name)(a, b)
             assert not self.wrong, self.wrong
 
+    def nothing(self, _a: int, _b: int) -> None:
+        """What other steps shrink to."""
+
     # ---- what people do in the CRM ----
 
-    def _mine(self, pick: int, *, alive: bool = True) -> str | None:
+    def _mine(self, pick: int, *, alive: bool = True, tagged: bool | None = None) -> str | None:
+        """One of the contacts of the CRM: of those that are deleted, or of those that are not."""
         with self.scene.app.db.reading() as session:
-            query = select(ContactRow.id).order_by(ContactRow.created_at, ContactRow.name)
-            if alive:
-                query = query.where(ContactRow.deleted_at.is_(None))
+            wanted = ContactRow.deleted_at.is_(None) if alive else ContactRow.deleted_at.is_not(None)
+            query = select(ContactRow.id).where(wanted).order_by(ContactRow.created_at, ContactRow.name)
             ids = list(session.scalars(query))
+        if tagged is not None:
+            have = self.scene.tagged()
+            ids = [one for one in ids if (one in have) == tagged]
         return ids[pick % len(ids)] if ids else None
 
     def _fresh(self, a: int, b: int) -> Contact:
         self.made += 1
         number = self.made
-        email = SHARED[a % 2] if b % 4 == 0 else f"p{number}@example.com"
+        email = SHARED if b % 2 == 0 else f"p{number}@example.com"
         # The suffix tells who it is for ever: no rule edits it.
         same = {"phone": "+49 30 1234567", "family": "Same"} if b % 4 == 1 else {"phone": "", "family": f"F{number}"}
         return person(f"G{number}", same["family"], email=email, phone=same["phone"], suffix=f"t{number}")
@@ -124,8 +130,8 @@ class History:
         self._crm_place(a, b, tag=False)
 
     def _crm_place(self, a: int, b: int, *, tag: bool) -> None:
-        one = self._mine(a)
-        if one is None or (one in self.scene.tagged()) == tag:
+        one = self._mine(a, tagged=not tag)
+        if one is None:
             return
         (self.scene.crm_tag if tag else self.scene.crm_untag)(one)
         self.ledger.placed(("crm", one), 1 if tag else -1)
@@ -140,7 +146,7 @@ class History:
 
     def crm_restore(self, a: int, b: int) -> None:
         one = self._mine(a, alive=False)
-        if one is None or self.scene.row(one).deleted_at is None:
+        if one is None:
             return
         self.scene.crm_restore(one)
         if one in self.scene.tagged():
@@ -163,8 +169,10 @@ class History:
 
     # ---- what people do at the provider ----
 
-    def _theirs(self, pick: int) -> Card | None:
-        cards = list(self.scene.book.cards.values())
+    def _theirs(self, pick: int, *, inside: bool | None = None) -> Card | None:
+        """One of the provider's contacts, of all or of those in or out of the group."""
+        group, cards = self.scene.group if inside is not None else "", list(self.scene.book.cards.values())
+        cards = [card for card in cards if inside is None or (group in card.groups) == inside]
         return cards[pick % len(cards)] if cards else None
 
     def add(self, a: int, b: int) -> None:
@@ -194,15 +202,15 @@ class History:
             self._tick(a + b)
 
     def join(self, a: int, b: int) -> None:
-        card, group = self._theirs(a), self.scene.group
-        if card is not None and group in self.scene.book.groups and group not in card.groups:
+        card, group = self._theirs(a, inside=False), self.scene.group
+        if card is not None and group in self.scene.book.groups:
             self.scene.book.join(card.id, group)
             self._moved(card.id, +1)
             self._tick(a + b)
 
     def leave(self, a: int, b: int) -> None:
-        card, group = self._theirs(a), self.scene.group
-        if card is not None and group in card.groups:
+        card, group = self._theirs(a, inside=True), self.scene.group
+        if card is not None:
             self.scene.book.leave(card.id, group)
             self._moved(card.id, -1)
             self._tick(a + b)
@@ -232,8 +240,14 @@ class History:
         self.scene.book.merge(gone.id, survivor.id)
         record = ("provider", survivor.id)
         self.ledger.wrote(record, before, survivor.body, self.scene.clock.now)
-        # Who merges two chooses the values of the one that stays.
-        self.ledger.wrote(record, gone.body, survivor.body, self.scene.clock.now)
+        # Who merges two chooses the values of the one that stays, also for those that had been merged into the other.
+        self.merged[survivor.id] = {
+            **self.merged.get(survivor.id, {}),
+            **self.merged.get(gone.id, {}),
+            gone.id: gone.body,
+        }
+        for one, body in self.merged[survivor.id].items():
+            self.ledger.wrote(record, body, survivor.body, self.scene.clock.now, ("provider", one))
         if joins:
             self.ledger.placed(record, +1)
         self._tick(a + b)
@@ -248,36 +262,38 @@ class History:
 
     def choose_group(self, a: int, _b: int) -> None:
         """The user chooses another group, or has the old one made again."""
-        self._choose(group=f"Chosen {a % 3}", group_id="")
+        self._choose(ContactsChange(group=f"Chosen {a % 3}"))
 
     def choose_tag(self, a: int, _b: int) -> None:
         """The user chooses another tag."""
-        scene = self.scene
+        scene, name = self.scene, f"Other {a % 2}"
         with scene.app.db.transaction() as session:
-            name = f"Other {a % 2}"
-            found = session.scalar(select(TagRow.id).where(TagRow.name == name))
-            if found is None:
-                found = new_id()
-                session.add(
-                    TagRow(
-                        id=found,
-                        workspace_id=scene.who.workspace_id,
-                        name=name,
-                        kind="personal",
-                        owner_id=scene.who.user_id,
-                        created_at=scene.clock.now,
-                    )
-                )
-        self._choose(tag=found)
+            if session.scalar(select(TagRow.id).where(TagRow.name == name)) is None:
+                tag = TagRow(id=new_id(), workspace_id=scene.who.workspace_id, name=name, created_at=scene.clock.now)
+                tag.kind, tag.owner_id = "personal", scene.who.user_id
+                session.add(tag)
+        self._choose(ContactsChange(tag=name))
 
-    def _choose(self, **values: str) -> None:
-        scene = self.scene
+    def _choose(self, change: ContactsChange) -> None:
         self.ledger.chosen = True
-        with scene.app.db.transaction() as session:
-            row = session.get_one(ChannelRow, (scene.account, "contacts"))
-            row.settings = replace(ContactSettings.read(row.settings), **values).to_json()
-            row.cursor, row.held = "", None
-            session.execute(update(LinkRow).values(active=False))
+        change_contacts(self.scene.app, self.scene.who.workspace_id, self.scene.account, change)
+
+    def undo(self, a: int, b: int) -> None:
+        """A person takes back what one of the last runs did."""
+        with self.scene.app.db.reading() as session:
+            query = select(HistoryRow.run_id).group_by(HistoryRow.run_id).order_by(func.max(HistoryRow.id).desc())
+            runs = session.scalars(query).all()
+        before, tagged = self.end().crm, self.scene.tagged().keys()
+        if not runs:
+            return
+        with suppress(Conflict):
+            undo_run(self.scene.app, self.scene.who.workspace_id, runs[a % len(runs) % 3])
+        for one, body in self.end().crm.items():
+            if body != before[one]:
+                self.ledger.wrote(("crm", one), before[one], body, self.scene.clock.now)
+        for one in tagged ^ self.scene.tagged().keys():
+            self.ledger.placed(("crm", one), -1 if one in tagged else 1)
+        self._tick(a + b)
 
     # ---- what the provider does ----
 
@@ -347,7 +363,7 @@ class History:
         scene = self.scene
         before = (scene.database.dump(), scene.book.freeze()[:4])
         try:
-            with opened_run(scene.app, scene.account) as run:
+            with opened_contacts(scene.app, scene.account) as run:
                 make_plan(run)
         except Held:
             pass
@@ -398,7 +414,8 @@ class History:
             rows = session.scalars(select(ContactRow)).all()
             links = session.scalars(select(LinkRow)).all()
             history = session.scalars(select(HistoryRow)).all()
-        pairs = {(row.local_id, row.remote_id) for row in [*links, *history] if row.remote_id and row.local_id}
+        pairs = {(row.local_id, row.remote_id) for row in links}
+        pairs |= {(row.local_id, row.remote_id) for row in history if row.remote_id and row.local_id}
         pairs |= {(card.origin, card.id) for card in scene.book.cards.values() if card.origin}
         lost: dict[str, frozenset[tuple[str, str, Any]]] = {}
         for entry in history:
@@ -449,7 +466,7 @@ class History:
         self._silence()
 
     def _nothing_deleted(self, end: End) -> None:
-        known = {record for record in self.ledger.texts}
+        known = set(self.ledger.texts)
         gone = {one for side, one in known if side == "crm"} - end.crm.keys()
         gone |= {one for side, one in known if side == "provider"} - end.provider.keys() - self.ledger.deleted
         assert not gone, f"deleted: {gone}"
@@ -471,21 +488,15 @@ class History:
 
     def _silence(self) -> None:
         """One more run writes nothing and asks once."""
-        before, cards, calls = self.memory(), self.scene.book.freeze()[:3], dict(self.scene.book.calls)
+        before, cards, calls = self.scene.memory(), self.scene.book.freeze()[:3], dict(self.scene.book.calls)
         self.scene.clock.advance(minutes=11)
         report = self.scene.broken_run()
         assert report is not None
         assert (report.outcome, report.counts) == ("ok", {})
-        assert self.memory() == before, "a run without changes wrote something"
+        assert self.scene.memory() == before, "a run without changes wrote something"
         assert self.scene.book.freeze()[:3] == cards
         done = {name: count - calls.get(name, 0) for name, count in self.scene.book.calls.items()}
         assert {name for name, count in done.items() if count} == {"list"}, done
-
-    def memory(self) -> list[Any]:
-        """What the database holds, but for runs and the channel's own row."""
-        with self.scene.app.db.reading() as session:
-            tables = [table.__table__ for table in MEMORY]
-            return [sorted(map(tuple, session.execute(select(table))), key=repr) for table in tables]
 
     # ---- texts ----
 
@@ -536,6 +547,9 @@ MEDDLERS = (
     ("crm_tag", 2, 0),
     ("join", 2, 0),
     ("touch", 0, 0),
+    ("choose_group", 0, 0),
+    ("clash", 2, 0),
+    ("clash", 0, 3),
 )
 
 

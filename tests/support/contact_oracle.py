@@ -58,6 +58,7 @@ class Edit:
     after: Any
     at: datetime
     number: int
+    only_with: Record | None = None  # said about one that was merged away: tells of those who had that one
 
     def __str__(self) -> str:
         return f"#{self.number} {self.at:%H:%M:%S} {self.record} {self.fact}: {self.before!r} -> {self.after!r}"
@@ -71,17 +72,20 @@ class Ledger:
     texts: dict[Record, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     places: list[tuple[Record, int]] = field(default_factory=list)  # +1 takes part, -1 does not any more
     deleted: set[str] = field(default_factory=set)  # provider's records a person deleted or merged away
+    agreements: list[int] = field(default_factory=list)  # how many of `edits` there were whenever both sides agreed
     agreed: int = 0  # how many of `places` both sides agreed about, when they last agreed
     together: frozenset[Record] = frozenset()  # the records that took part then
     chosen: bool = False  # tag or group was chosen anew: who takes part is not told by single acts any more
 
-    def wrote(self, record: Record, before: Contact | None, after: Contact, at: datetime) -> None:
+    def wrote(
+        self, record: Record, before: Contact | None, after: Contact, at: datetime, only_with: Record | None = None
+    ) -> None:
         """A person wrote a record."""
         old, new = flat(before), flat(after)
         self.texts[record].append(at)
         for fact in sorted(old.keys() | new.keys()):
             if old.get(fact) != new.get(fact):
-                self.edits.append(Edit(record, fact, old.get(fact), new.get(fact), at, len(self.edits)))
+                self.edits.append(Edit(record, fact, old.get(fact), new.get(fact), at, len(self.edits), only_with))
 
     def placed(self, record: Record, direction: int) -> None:
         """A person put a record in or took it out."""
@@ -89,6 +93,7 @@ class Ledger:
 
     def agree(self, together: Iterable[Record]) -> None:
         """Both sides are known to agree."""
+        self.agreements.append(len(self.edits))
         self.agreed, self.together, self.chosen = len(self.places), frozenset(together), False
 
 
@@ -147,7 +152,7 @@ def check_places(end: End, ledger: Ledger) -> None:
 def check_edits(end: End, ledger: Ledger) -> None:
     """Every fact is what was said last, or the history keeps what was said."""
     for cluster in clusters(end):
-        edits = [edit for edit in ledger.edits if edit.record in cluster]
+        edits = [edit for edit in ledger.edits if edit.record in cluster and edit.only_with in {None, *cluster}]
         lost = frozenset().union(*(end.lost.get(one, frozenset()) for side, one in cluster if side == "crm"))
         alive = [one for one in cluster if one[1] in (end.crm if one[0] == "crm" else end.provider)]
         for record in alive:
@@ -177,8 +182,10 @@ def _check_fact(
     for edit in told:
         if edit.after == now or not (linked or edit.record == record):
             continue
-        if any(other.before == edit.after and _order(other) > _order(edit) for other in told):
+        if any(other.before == edit.after and other.number > edit.number for other in told):
             continue  # somebody saw it and said something else
+        if _taken_back(edit, told, ledger):
+            continue  # nobody but the person ever knew
         if edit.record[1] in ledger.deleted:
             continue  # the person deleted the record, before or after it travelled
         assert (*edit.fact, edit.after) in lost, f"{record} says {now!r}: lost without a trace\n{edit}\nof\n{story}"
@@ -186,6 +193,13 @@ def _check_fact(
             later = [at for one in cluster if one[0] != edit.record[0] for at in ledger.texts.get(one, ())]
             beaten = any(at > edit.at or (at == edit.at and edit.record[0] == "provider") for at in later)
             assert beaten, f"{record} says {now!r}: an older edit won over a newer one\n{edit}\nof\n{story}"
+
+
+def _taken_back(edit: Edit, told: list[Edit], ledger: Ledger) -> bool:
+    """Whether a record only got back what it had said when both sides agreed last: that is no change."""
+    since = max((number for number in ledger.agreements if number <= edit.number), default=0)
+    mine = [other for other in told if other.record == edit.record and since <= other.number < edit.number]
+    return any(other.before == edit.after for other in mine)
 
 
 def _order(edit: Edit) -> tuple[datetime, bool, int]:

@@ -24,11 +24,12 @@ from sync.account_rows import Grant, save_account
 from sync.app import App
 from sync.contact_rows import NewContact, add_tag, change_contact, insert_contacts, remove_tag, set_deleted
 from sync.ids import new_id
+from sync.phones import phone_normaliser
 from sync.run import RunReport, run_sync
 from tests.support.app_factory import Person, TestClock, make_app, make_user
 from tests.support.memory_replica import Book, MemoryReplica
 
-POLICY = contact_policy()
+POLICY = contact_policy(phone_normaliser(""))
 GROUP = "Twinbox"
 
 

@@ -54,8 +54,8 @@ class Book:
 
     `lag` is how long listings and reads show the old state; `get_lag`, if set, is that of reads alone. `hook` is called
     `before` and `after` each call of the service with its name; what it raises breaks the call. `watch` sees what is to
-    be written before it is. `refuse` names bodies the provider does not take. `moves_touch`: who is put into a group or
-    taken out of it gets a new version and time.
+    be written before it is. `refuse` names bodies the provider does not take, `normal` is what it makes of the others.
+    `moves_touch`: who is put into a group or taken out of it gets a new version and time.
     """
 
     clock: Callable[[], datetime]
@@ -67,6 +67,7 @@ class Book:
     hook: Hook = _nothing
     watch: Watch = _unseen
     refuse: Callable[[Contact], bool] = lambda _body: False
+    normal: Callable[[Contact], Contact] = canonical
     cards: dict[str, Card] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     deleted_by_us: int = 0
@@ -172,6 +173,10 @@ class Book:
                 found[one] = seen.card
         return found
 
+    def joined(self, lag: timedelta | None = None, since: int = 0) -> dict[str, str]:
+        """Who was merged into whom, as it is shown by now."""
+        return {seen.before: one for one, seen in self.log[since : self.visible(lag)] if seen.before}
+
     # -- to go on from the same state again
 
     def freeze(self) -> tuple[Any, ...]:
@@ -228,7 +233,7 @@ class MemoryReplica:
         since = {one: seen for one, seen in book.log[int(cursor or 0) : upto] if one}
         touched = {one: card for one, card in shown.items() if cursor is None or one in since}
         gone = frozenset() if cursor is None else frozenset(since) - shown.keys()
-        joined = {seen.before: one for one, seen in book.log[int(cursor or 0) : upto] if seen.before}
+        joined = book.joined(since=int(cursor or 0))
         renamed = {} if cursor is None else {one: _last(joined, one) for one in joined if _last(joined, one) in shown}
         scope = Scope(self._scope_id, book.groups[self._scope_id]) if self._scope_id in book.groups else None
         items = {one: self._item(card) for one, card in touched.items()}
@@ -240,33 +245,31 @@ class MemoryReplica:
         """These contacts."""
         self._call("get", "before")
         self.book.calls["get"] += 1
-        shown = self.book.as_seen(self.book.get_lag)
-        items = {one: self._item(shown[one]) for one in ids if one in shown}
+        shown, joined = self.book.as_seen(self.book.get_lag), self.book.joined(self.book.get_lag)
+        renamed = {one: _last(joined, one) for one in ids if one in joined and _last(joined, one) in shown}
+        found = {renamed.get(one, one) for one in ids}
+        items = {one: self._item(shown[one]) for one in found if one in shown}
         self._call("get", "after")
-        return Delta(items, frozenset(ids) - items.keys())
+        return Delta(items, frozenset(ids) - items.keys() - renamed.keys(), renamed)
 
     def write(self, writes: Sequence[Write[Contact]]) -> Iterator[Done[Contact] | Failed]:
         """Carry out writes; one call for the new ones, one for texts, one for membership."""
         made = [one for one in writes if not one.id]
         texts = [one for one in writes if one.id and one.body is not None]
         places = [one for one in writes if one.id and one.selected is not None]
-        failed: dict[str, Failed] = {}
+        found: dict[str, Done[Contact] | Failed] = {}
         if made:
             yield from self._together("create", self._create, made)
         if texts:
-            for outcome in self._together("update", self._update, texts):
-                if isinstance(outcome, Failed):
-                    failed[outcome.key] = outcome
-        if places:
-            done = [one for one in places if one.key not in failed]
-            for outcome in self._together("members", self._move, done):
-                if isinstance(outcome, Failed):
-                    failed[outcome.key] = outcome
-        for one in writes:
-            if one.key in failed:
-                yield failed[one.key]
-            elif one.id:
-                yield Done(one.key, self._item(self.book.cards[one.id]))
+            found |= {one.key: one for one in self._together("update", self._update, texts)}
+        if places := [one for one in places if not isinstance(found.get(one.key), Failed)]:
+            for moved in self._together("members", self._move, places):
+                written = found.get(moved.key)
+                if isinstance(moved, Done) and isinstance(written, Done):
+                    # The text is told as it was written; somebody may have changed it since.
+                    moved = replace(moved, item=replace(written.item, selected=moved.item.selected))
+                found[moved.key] = moved
+        yield from found.values()
 
     def _together(
         self, name: str, call: Callable[[Write[Contact]], Done[Contact] | Failed], writes: Sequence[Write[Contact]]
@@ -286,7 +289,7 @@ class MemoryReplica:
         if self.book.refuse(one.body):
             return Failed(one.key, ItemRejected("the provider does not take this contact"))
         groups = (self._scope_id,) if one.selected else ()
-        made = self.book.add(one.body, *groups, origin=one.origin)
+        made = self.book.add(self.book.normal(one.body), *groups, origin=one.origin)
         return Done(one.key, self._item(self.book.cards[made]))
 
     def _update(self, one: Write[Contact]) -> Done[Contact] | Failed:
@@ -298,7 +301,7 @@ class MemoryReplica:
         assert one.body is not None
         if self.book.refuse(one.body):
             return Failed(one.key, ItemRejected("the provider does not take this contact"))
-        card.body = canonical(one.body)
+        card.body = self.book.normal(one.body)
         self.book.touch(one.id)
         return Done(one.key, self._item(card))
 
