@@ -388,10 +388,10 @@ class History:
 
     # ---- what is promised ----
 
-    def look(self, name: str, writes: Sequence[Write[Contact]]) -> None:
+    def look(self, writes: Sequence[Write[Contact]]) -> None:
         """What is about to be written at the provider: of whom, and may it be."""
-        if name == "members" and self.scene.book.moves_touch:
-            for one in writes:
+        if self.scene.book.moves_touch:
+            for one in (one for one in writes if one.id and one.selected is not None):
                 self.ledger.texts["provider", one.id].append(self.scene.clock.now)
         counting, self.scene.faults.counting = self.scene.faults.counting, False
         try:
@@ -401,9 +401,9 @@ class History:
             for one in writes:
                 local = one.origin if not one.id else linked.get(one.id, "?")
                 if (one.body is not None or one.selected) and local not in tagged:
-                    self.wrong.append(f"{name}: {local} has no tag, and {one} is written")
+                    self.wrong.append(f"{local} has no tag, and {one} is written")
                 elif one.id and one.selected is False and local in tagged:
-                    self.wrong.append(f"{name}: {local} has the tag, and {one} is taken out")
+                    self.wrong.append(f"{local} has the tag, and {one} is taken out")
         finally:
             self.scene.faults.counting = counting
 

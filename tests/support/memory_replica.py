@@ -16,14 +16,14 @@ from core.errors import CursorExpired, ItemRejected, RecordGone, VersionConflict
 from core.replica import Delta, Done, Failed, Item, Scope, Stamp, Write
 
 Hook = Callable[[str, str], None]
-Watch = Callable[[str, Sequence[Write[Contact]]], None]
+Watch = Callable[[Sequence[Write[Contact]]], None]
 
 
 def _nothing(_what: str, _when: str) -> None:
     return
 
 
-def _unseen(_what: str, _writes: Sequence[Write[Contact]]) -> None:
+def _unseen(_writes: Sequence[Write[Contact]]) -> None:
     return
 
 
@@ -254,6 +254,7 @@ class MemoryReplica:
 
     def write(self, writes: Sequence[Write[Contact]]) -> Iterator[Done[Contact] | Failed]:
         """Carry out writes; one call for the new ones, one for texts, one for membership."""
+        self.book.watch(writes)
         made = [one for one in writes if not one.id]
         texts = [one for one in writes if one.id and one.body is not None]
         places = [one for one in writes if one.id and one.selected is not None]
@@ -274,7 +275,6 @@ class MemoryReplica:
     def _together(
         self, name: str, call: Callable[[Write[Contact]], Done[Contact] | Failed], writes: Sequence[Write[Contact]]
     ) -> list[Done[Contact] | Failed]:
-        self.book.watch(name, writes)
         self._call(name, "before")
         self.book.calls[name] += 1
         outcomes = [call(one) for one in writes]
