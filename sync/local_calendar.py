@@ -138,16 +138,23 @@ class LocalCalendar:
     def adjust(self, remote: Delta[Event]) -> Delta[Event]:
         """Meetings whose text another account decides lose it here: this account only takes part in them."""
         remote = self._with_texts(remote)
+        off = self._taken_off(remote)
         guests = {key for _, key in self._others({_key(item) for item in remote.items.values()})}
-        if not guests:
-            return remote
-        items = {
-            one: replace(item, body=_identity(item.body))
-            if _key(item) in guests and not item.extra.get("owned")
-            else item
-            for one, item in remote.items.items()
-        }
+        items: dict[str, Item[Event]] = {}
+        for one, item in remote.items.items():
+            if _key(item) in guests and (one in off or not item.extra.get("owned")):
+                items[one] = replace(item, body=_identity(item.body))
+            elif one not in off:
+                items[one] = item
         return replace(remote, items=items)
+
+    def _taken_off(self, remote: Delta[Event]) -> set[str]:
+        """Cancelled occurrences of series that another account decides: a guest took them off the own calendar, and
+        nobody else's. Google leaves out who organizes what is cancelled, so only the series tells."""
+        off = {one: item.body.uid for one, item in remote.items.items() if _is_cancelled_occurrence(item)}
+        led = {item.body.uid for item in remote.items.values() if not item.body.original and item.extra.get("owned")}
+        theirs = {uid for _, (uid, _) in self._others({(uid, "") for uid in off.values()})} - led
+        return {one for one, uid in off.items() if uid in theirs}
 
     def _with_texts(self, remote: Delta[Event]) -> Delta[Event]:
         """Of a cancelled occurrence providers tell little more than that: what else is known of it stays."""
@@ -166,7 +173,8 @@ class LocalCalendar:
 
     def unclaimed(self, remote: Delta[Event]) -> set[str]:
         """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
-        led = {_key(item) for item in remote.items.values() if item.extra.get("owned")}
+        off = self._taken_off(remote)
+        led = {_key(item) for one, item in remote.items.items() if item.extra.get("owned") and one not in off}
         return {one for one, _ in self._others(led)}
 
     def claim(self, ids: Collection[str]) -> None:
@@ -247,6 +255,10 @@ def _cancelled(told: Event, known: Event | None) -> Event:
         return replace(known, status="cancelled")
     at = Moment(date=told.original) if len(told.original) == len("2026-01-31") else Moment(at=told.original)
     return told if told.start != Moment() else replace(told, start=at, end=at)
+
+
+def _is_cancelled_occurrence(item: Item[Event]) -> bool:
+    return bool(item.body.original) and item.body.status == "cancelled"
 
 
 def _key(item: Item[Event]) -> tuple[str, str]:

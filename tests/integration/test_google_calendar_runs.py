@@ -219,3 +219,17 @@ def test_an_occurrence_that_is_cancelled_later_keeps_what_was_known_of_it(desk: 
     row = next(row for row in desk.rows() if row.original)
     assert (row.title, from_json(row.body).status, row.cancelled_at) == ("Special", "cancelled", None)
     assert desk.run().counts == {}
+
+
+def test_a_guest_who_takes_one_occurrence_off_cancels_it_for_nobody_else(desk: Desk, google: CalendarServer) -> None:
+    desk.link(BOB)
+    series = google.add(ANN, "Weekly", "2026-03-03", BOB, **WEEKLY)
+    desk.run(ANN)
+    desk.run(BOB)
+    desk.pass_time()
+    one = google.occurrence(BOB, series, "20260317T090000Z", status="cancelled")
+    desk.run(BOB)
+    desk.run(ANN)
+    assert [row.original for row in desk.rows()] == [""]
+    assert one not in google.events(ANN)
+    assert google.calls["PATCH one"] == 0
