@@ -3,7 +3,7 @@ A crash between any two steps is finished by the next run (`core.plan.recover`);
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -74,12 +74,17 @@ def _tell_late(run: RecordRun[T], session: Session, plan: Plan[T]) -> None:
     stored = run.store.intended_deeds(session, plan.settled)
     known = {local_id: now_at[local_id] for local_id in stored if local_id in now_at}
     told = [(late_deed(stored[one], item.id), item) for one, item in known.items()]
-    # What may have been written and was changed again: of that, only what gave way must not be forgotten.
-    for noted in run.store.intended_deeds(session, plan.overtaken).values():
-        if noted["lost"]:
-            item = Item(noted["remote_id"], UNKNOWN, True, run.policy.blank)
-            told.append((replace(late_deed(noted, item.id), changes={}), item))
     record_deeds(session, run, told)
+    _tell_what_gave_way(run, session, plan.overtaken)
+
+
+def _tell_what_gave_way(run: RecordRun[T], session: Session, local_ids: Collection[str]) -> None:
+    """These intents are given up, and nobody knows whether they were written: what gave way to them must not be
+    forgotten."""
+    noted = run.store.intended_deeds(session, local_ids).values()
+    items = [Item(one["remote_id"], UNKNOWN, True, run.policy.blank) for one in noted]
+    told = [(replace(late_deed(one, item.id), changes={}), item) for one, item in zip(noted, items, strict=True)]
+    record_deeds(session, run, [one for one in told if one[0].lost])
 
 
 def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
@@ -182,6 +187,7 @@ def _prepare(run: RecordRun[T], session: Session, jobs: Sequence[Job[T]]) -> tup
             outcome.forgotten.append(job.link.local_id)
     now = {job.key: written.get(job.key) or job.local for job in ready}
     intents = [(intent(job, now[job.key], run.now), intended_deed(job, now[job.key], run.policy)) for job in ready]
+    _tell_what_gave_way(run, session, [one.local_id for one, _ in intents])
     run.store.intend(session, intents)
     run.local(session).taken([job.local_id for job in ready if isinstance(job.action, Create)])
     _keep(run, session, outcome)

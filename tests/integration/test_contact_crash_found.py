@@ -92,6 +92,22 @@ def test_a_value_that_gave_way_is_kept_although_the_answer_was_lost_and_the_cont
     assert ("title", "At the provider") in lost(world, one)
 
 
+def test_a_value_that_gave_way_is_kept_although_the_answer_was_lost_and_the_next_run_reads_of_old(
+    world: ContactWorld,
+) -> None:
+    one, other = paired(world, "Ada")
+    world.book.edit(other, title="At the provider")
+    world.pass_time()
+    world.crm_edit(one, title="In the CRM")
+    lose_the_answer(world, "update")
+    world.book.lag = timedelta(minutes=10)
+    world.book.expire_cursors()
+    world.run()
+    world.book.lag = timedelta(0)
+    world.settle()
+    assert ("title", "At the provider") in lost(world, one)
+
+
 def test_what_was_made_without_hearing_so_is_in_the_history(world: ContactWorld) -> None:
     one = world.crm_add(person("Ada"))
     lose_the_answer(world, "create")
