@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.google.api_wire import words
 from sandbox.google.people_call import Call
 from sandbox.google.people_input import members
 from sandbox.google.people_pages import Result
 from sandbox.google.people_records import MY_CONTACTS, OPEN_SYSTEM_LABELS, SYSTEM_LABELS, Label, stamp
-from sandbox.google.people_schema import GROUP_READABLE, GROUP_WRITABLE, words
+from sandbox.google.people_schema import GROUP_READABLE, GROUP_WRITABLE
 from sandbox.google.people_wire import ApiError, Json, invalid, not_found, stale
 
 FEED = "groups"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.google.people_feed import Feed
+from sandbox.google.api_feed import Feed
 from sandbox.google.people_knobs import PeopleKnobs
 from sandbox.google.people_records import OPEN_SYSTEM_LABELS, SYSTEM_LABELS, Label
 from sandbox.google.people_tokens import source_etag

@@ -1,5 +1,5 @@
 """PRETENDS the People API as one function from request to answer, without a socket: routing, sign-in, quotas, counting.
-The operations are in `people_reads`, `people_writes` and `groups_calls`; HTTP is left to `people_http`."""
+The operations are in `people_reads`, `people_writes` and `groups_calls`; HTTP is left to `api_http`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from urllib.parse import parse_qsl
 
+from sandbox.google.api_wire import CHALLENGE, ApiAnswer, ApiRequest, Pairs, bearer, json_answer, overridden
 from sandbox.google.consent import not_found_page
 from sandbox.google.people_book import Book
 from sandbox.google.people_call import STANDARD, Call, json_body
 from sandbox.google.people_knobs import PeopleKnobs
 from sandbox.google.people_limits import Quotas, Writers
 from sandbox.google.people_operations import OPERATIONS, Operation
-from sandbox.google.people_pages import Pairs
 from sandbox.google.people_records import Profile
 from sandbox.google.people_wire import (
     ApiError,
     Json,
-    PeopleAnswer,
-    PeopleRequest,
     bad_field,
-    json_answer,
     scope_insufficient,
     service_disabled,
     unauthenticated,
@@ -62,9 +58,9 @@ class PeopleApi:
                 self._books[sub] = Book(sub, self._now, random.Random(f"{self._seed} {sub}"), self.knobs)
             return self._books[sub]
 
-    def handle(self, request: PeopleRequest) -> PeopleAnswer:
+    def handle(self, request: ApiRequest) -> ApiAnswer:
         """Answer one request, refusals included."""
-        request = _overridden(request)
+        request = overridden(request)
         for operation in OPERATIONS:
             match = operation.path.fullmatch(request.path) if operation.method == request.method else None
             if match is not None:
@@ -73,11 +69,10 @@ class PeopleApi:
                 try:
                     return json_answer(self._carried_out(operation, match.group(1) if match.re.groups else "", request))
                 except ApiError as error:
-                    asked = {"www-authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
-                    return json_answer(error.body(), error.http, asked if error.http == 401 else {})
-        return PeopleAnswer(404, {"content-type": "text/html; charset=UTF-8"}, not_found_page().encode())
+                    return json_answer(error.body(), error.http, CHALLENGE if error.http == 401 else {})
+        return ApiAnswer(404, {"content-type": "text/html; charset=UTF-8"}, not_found_page().encode())
 
-    def _carried_out(self, operation: Operation, resource: str, request: PeopleRequest) -> Json:
+    def _carried_out(self, operation: Operation, resource: str, request: ApiRequest) -> Json:
         user = self._signed_in(operation, request)
         if self.knobs.service_disabled:
             raise service_disabled()
@@ -109,11 +104,11 @@ class PeopleApi:
         with call.book.lock:
             return operation.act(call)
 
-    def _signed_in(self, operation: Operation, request: PeopleRequest) -> TokenInfo:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not token:
+    def _signed_in(self, operation: Operation, request: ApiRequest) -> TokenInfo:
+        token = bearer(request)
+        if not token:
             raise unauthenticated(sent=False)
-        user = self._store.token_active(token.strip())
+        user = self._store.token_active(token)
         if user is None:
             raise unauthenticated(sent=True)
         enough = {CONTACTS} if operation.writes or operation.act is None else {CONTACTS, CONTACTS_READONLY}
@@ -125,17 +120,6 @@ class PeopleApi:
         with self._lock:
             self.violations.append(what)
         return ApiError("PERMISSION_DENIED", f"The sandbox refuses this call: {what}")
-
-
-def _overridden(request: PeopleRequest) -> PeopleRequest:
-    """Undo the method override by which the client library sends addresses of more than 2,048 characters."""
-    method = request.headers.get("x-http-method-override", "").upper()
-    if request.method != "POST" or not method:
-        return request
-    if method != "GET":
-        return PeopleRequest(method, request.path, request.query, request.headers, request.body)
-    form = tuple(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-    return PeopleRequest("GET", request.path, (*request.query, *form), request.headers)
 
 
 def _check_known(query: Pairs, params: frozenset[str]) -> None:

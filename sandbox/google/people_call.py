@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sandbox.google.api_wire import Pairs, words
 from sandbox.google.people_book import Book
 from sandbox.google.people_knobs import PeopleKnobs
 from sandbox.google.people_limits import Quotas
-from sandbox.google.people_pages import Pairs
 from sandbox.google.people_records import Profile
-from sandbox.google.people_schema import SOURCES, person_mask, words
+from sandbox.google.people_schema import SOURCES, person_mask
 from sandbox.google.people_wire import Json, bad_field, invalid
 
 # Query parameters that every Google API takes (discovery document, `parameters`).

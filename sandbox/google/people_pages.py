@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sandbox.google.api_tokens import fingerprint, seal, unseal
+from sandbox.google.api_wire import Pairs
 from sandbox.google.people_knobs import PeopleKnobs
-from sandbox.google.people_tokens import SyncToken, fingerprint, read_sync_token, seal, unseal
+from sandbox.google.people_tokens import SyncToken, read_sync_token
 from sandbox.google.people_wire import expired_sync_token, invalid
 
-Pairs = tuple[tuple[str, str], ...]
 _KEPT = 50  # results kept for paging per user; older page tokens are refused
 _NOT_BOUND = frozenset({"alt", "prettyPrint", "fields", "key", "quotaUser", "$.xgafv", "pageToken"})
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sandbox.google.api_wire import words
 from sandbox.google.people_wire import invalid
 
 _DOC = "Valid paths are at https://developers.google.com/people/api/rest/v1/people/get."
@@ -28,11 +29,6 @@ class Kind:
     def has_type(self) -> bool:
         """Whether items carry a `formattedType` made of their `type`."""
         return "formattedType" in self.output
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text, as a set."""
-    return frozenset(text.split())
 
 
 def _kind(

@@ -6,12 +6,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
-from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from functools import lru_cache
-from typing import Any
 
+from sandbox.google.api_tokens import seal, unseal
 from sandbox.google.people_schema import READABLE
 
 LISTED = 9  # marks an etag that came from connections.list
@@ -40,33 +38,6 @@ def read_sync_token(text: str) -> SyncToken | None:
     """The token behind `text`, or None for garbage and for words of another kind."""
     content = unseal(text)
     return SyncToken(*content) if content is not None and content[0] in FEEDS else None
-
-
-def seal(content: list[Any]) -> str:
-    """Any JSON list as an opaque word that cannot be made up."""
-    payload = json.dumps(content, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_digest(payload) + payload).decode().rstrip("=")
-
-
-def unseal(text: str) -> list[Any] | None:
-    """The list behind a word of `seal`, or None for anything else."""
-    try:
-        raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        return None
-    if _digest(raw[6:]) != raw[:6]:
-        return None
-    content: list[Any] = json.loads(raw[6:])
-    return content
-
-
-def fingerprint(parameters: Iterable[tuple[str, str]]) -> str:
-    """A short name for the parameters of a list call; order between different names does not matter."""
-    return hashlib.blake2b(repr(sorted(parameters)).encode(), digest_size=9).hexdigest()
-
-
-def _digest(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, digest_size=6, person=b"sync token").digest()
 
 
 # -- etags (google.md, B.3): "%" + base64(protobuf{2: field ids, 3: kinds of source, 4: etag of the CONTACT source})

@@ -1,12 +1,12 @@
-"""PRETENDS the wire of the People API without a socket: requests, answers and Google's refusals as plain values.
-What is answered is decided by `people_api` and the operations; HTTP proper is left to `people_http`."""
+"""PRETENDS the refusals of the People API, as plain values in the google.rpc form.
+Requests and answers are those of `api_wire`; what is refused is decided by the operations."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from sandbox.google.api_wire import RPC as _RPC
+from sandbox.google.api_wire import error_info
 
 Json = dict[str, Any]
 _CODES = {
@@ -18,7 +18,6 @@ _CODES = {
     "FAILED_PRECONDITION": (9, 400),
     "UNAUTHENTICATED": (16, 401),
 }
-_RPC = "type.googleapis.com/google.rpc."
 ETAG_MISSING = (
     "Request must set person.etag or person.metadata.sources.etag for the source that is being updated."  # B.4
 )
@@ -27,26 +26,6 @@ ETAG_STALE = (
 )
 NOT_FOUND = "Requested entity was not found."
 INVALID = "Request contains an invalid argument."
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleRequest:
-    """One HTTP request: percent-decoded path, query in its order, header names in lower case."""
-
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleAnswer:
-    """One HTTP answer: status, headers in lower case, body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class ApiError(Exception):
@@ -77,19 +56,6 @@ class ApiError(Exception):
     def rpc(self) -> Json:
         """The google.rpc.Status by which a batch names what went wrong with one item."""
         return {"code": self.code, "message": self.message}
-
-
-def json_answer(content: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> PeopleAnswer:
-    """An answer in JSON; compact, since indenting costs more than everything else here."""
-    kind = {"content-type": "application/json; charset=UTF-8"}
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return PeopleAnswer(status, {**kind, **(headers or {})}, body)
-
-
-def error_info(reason: str, domain: str, **metadata: str) -> Json:
-    """A google.rpc.ErrorInfo detail."""
-    info: Json = {"@type": _RPC + "ErrorInfo", "reason": reason, "domain": domain}
-    return {**info, "metadata": metadata} if metadata else info
 
 
 def invalid(message: str = INVALID) -> ApiError:

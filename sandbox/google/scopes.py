@@ -12,6 +12,14 @@ OPENID = "openid"
 MAIL = "https://mail.google.com/"
 CONTACTS = "https://www.googleapis.com/auth/contacts"
 CONTACTS_READONLY = "https://www.googleapis.com/auth/contacts.readonly"
+CALENDAR = "https://www.googleapis.com/auth/calendar"
+CALENDAR_READONLY = f"{CALENDAR}.readonly"
+CALENDAR_EVENTS = f"{CALENDAR}.events"
+CALENDAR_EVENTS_READONLY = f"{CALENDAR}.events.readonly"
+CALENDAR_EVENTS_OWNED = f"{CALENDAR}.events.owned"
+CALENDAR_EVENTS_OWNED_READONLY = f"{CALENDAR}.events.owned.readonly"
+CALENDAR_LIST = f"{CALENDAR}.calendarlist"
+CALENDAR_LIST_READONLY = f"{CALENDAR}.calendarlist.readonly"
 SIGN_IN = frozenset({OPENID, EMAIL, PROFILE})
 
 _ALIASES = {"email": EMAIL, "profile": PROFILE}

@@ -27,14 +27,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sandbox.clock import SandboxClock
 from sandbox.faults import TRANSPORT, FaultLayer, Faults
+from sandbox.google.api_http import api_routes
 from sandbox.google.authorization import Consent
+from sandbox.google.calendar_api import CalendarApi
 from sandbox.google.consent import not_found_page
 from sandbox.google.directory import Clients, Users
 from sandbox.google.errors import OAuthError
 from sandbox.google.identity import SigningKey, new_signing_key
 from sandbox.google.oauth import oauth_routes, refused
 from sandbox.google.people_api import PeopleApi
-from sandbox.google.people_http import people_routes
 from sandbox.google.records import Knobs, TokenInfo
 from sandbox.google.scopes import carries_mail
 from sandbox.google.store import Store
@@ -52,7 +53,7 @@ class Clock(Protocol):
 
 
 class GoogleDouble:
-    """Google's identity service and its People API (`people`) on a free loopback port.
+    """Google's identity service, People API (`people`) and Calendar API (`calendar`) on a free loopback port.
 
         with GoogleDouble() as google:
             google.users.add("ann@example.com", "Ann")
@@ -82,8 +83,10 @@ class GoogleDouble:
         self.key = key or new_signing_key(self.clock.now())
         self.store = Store(self.clock.now, random.Random(seed))
         self.people = PeopleApi(self.store, self.clock.now, seed)
+        self.calendar = CalendarApi(self.store, self.clock.now, seed)
         routes = [*oauth_routes(self.store, self.key, self.clock.now, id_token_now or self.clock.now)]
-        routes.extend(people_routes(self.people))
+        routes.extend(api_routes(self.people, "/v1/people", "/v1/contactGroups"))
+        routes.extend(api_routes(self.calendar, "/calendar/v3/"))
         app = Starlette(
             routes=[*routes, *(route for router in routers for route in router(self.store))],
             exception_handlers={404: _not_found, 405: _not_found, OAuthError: refused},

@@ -1,11 +1,12 @@
-"""PRETENDS the People API over HTTP, and over no socket at all for clients that take an httplib2-like object.
-Both are thin: every answer is made by `people_api`."""
+"""PRETENDS HTTP around one of Google's APIs: routes, and an httplib2-like object that needs no socket at all.
+Both are thin: every answer is made by the API itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.client import RemoteDisconnected
+from typing import Protocol
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.faults import Fault, Faults
+from sandbox.google.api_wire import ApiAnswer, ApiRequest
 from sandbox.google.authorization import AuthRequest, Consent
-from sandbox.google.people_api import PeopleApi
-from sandbox.google.people_wire import PeopleAnswer, PeopleRequest
 from sandbox.google.scopes import CONTACTS
 from sandbox.google.store import Store
 
@@ -24,11 +24,17 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REDIRECT = "http://127.0.0.1"
 
 
-def people_routes(api: PeopleApi) -> list[Route]:
-    """The routes under which `api` is served; unknown paths below them are answered by it too."""
+class Api(Protocol):
+    """One of Google's APIs as a function from request to answer."""
+
+    def handle(self, request: ApiRequest) -> ApiAnswer: ...
+
+
+def api_routes(api: Api, *roots: str) -> list[Route]:
+    """Everything below these paths is answered by `api`, unknown paths too."""
 
     async def serve(request: Request) -> Response:
-        asked = PeopleRequest(
+        asked = ApiRequest(
             request.method,
             request.scope["path"],
             tuple(request.query_params.multi_items()),
@@ -39,7 +45,7 @@ def people_routes(api: PeopleApi) -> list[Route]:
         answer = await run_in_threadpool(api.handle, asked)
         return Response(answer.body, answer.status, dict(answer.headers))
 
-    return [Route(f"/v1/{root}{{rest:path}}", serve, methods=_METHODS) for root in ("people", "contactGroups")]
+    return [Route(f"{root}{{rest:path}}", serve, methods=_METHODS) for root in roots]
 
 
 class WireResponse(dict[str, str]):
@@ -59,7 +65,7 @@ class InProcessHttp:
     ends without an answer, `before` or `after` the work; then RemoteDisconnected is raised and nothing sent again.
     """
 
-    def __init__(self, api: PeopleApi, token: str | Callable[[], str], faults: Faults | None = None) -> None:
+    def __init__(self, api: Api, token: str | Callable[[], str], faults: Faults | None = None) -> None:
         self._api = api
         self._token = token
         self._faults = faults or Faults()
@@ -78,7 +84,7 @@ class InProcessHttp:
         parts = urlsplit(uri)
         token = self._token if isinstance(self._token, str) else self._token()
         named = {name.lower(): value for name, value in (headers or {}).items()}
-        asked = PeopleRequest(
+        asked = ApiRequest(
             method,
             unquote(parts.path),
             tuple(parse_qsl(parts.query, keep_blank_values=True)),
@@ -89,7 +95,7 @@ class InProcessHttp:
         answer = self._api.handle(asked) if fault is None else self._spoiled(fault, asked)
         return WireResponse(answer.status, answer.headers), answer.body
 
-    def _spoiled(self, fault: Fault, asked: PeopleRequest) -> PeopleAnswer:
+    def _spoiled(self, fault: Fault, asked: ApiRequest) -> ApiAnswer:
         fault.reached.set()
         own = self._api.handle(asked) if fault.apply or fault.drop == "after" else None
         if fault.drop is not None:
@@ -97,7 +103,7 @@ class InProcessHttp:
         if fault.reply is None:
             return own or self._api.handle(asked)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in fault.reply.headers}
-        return PeopleAnswer(fault.reply.status, headers, fault.reply.body)
+        return ApiAnswer(fault.reply.status, headers, fault.reply.body)
 
     def close(self) -> None:
         """Nothing is open."""

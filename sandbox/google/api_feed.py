@@ -1,5 +1,5 @@
 """PRETENDS the lagging index behind list calls: a copy of the truth into which writes arrive late.
-Knows versions by name and number only; what they are, and the truth itself, is left to `people_book`."""
+Knows versions by name and number only; what they are, and the truth itself, is left to the APIs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Version(Protocol):
-    """One immutable state of a contact or group."""
+    """One immutable state of a contact, group or event."""
 
     @property
     def name(self) -> str: ...
@@ -54,6 +54,10 @@ class Feed(Generic[V]):
     def living(self) -> list[V]:
         """Everything visible and not deleted."""
         return [version for version in self._seen.values() if not version.deleted]
+
+    def everything(self) -> list[V]:
+        """Everything visible, deleted or not."""
+        return list(self._seen.values())
 
     def since(self, position: int) -> list[V]:
         """The present state of everything that changed after `position`, deletions included."""
