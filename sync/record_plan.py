@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Generic, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.actions import Action
@@ -136,9 +137,11 @@ def _joined(run: RecordRun[T], remote: Delta[T], found: Delta[T]) -> Delta[T]:
 
 def _believed(run: RecordRun[T], gone: frozenset[str]) -> frozenset[str]:
     """A record may be answered with "not found" for a while after it was made: only what is older is gone."""
+    settled_there = run.settled_at + timedelta(seconds=run.replica.skew)
+    fresh = or_(LinkRow.written_at > run.settled_at, LinkRow.remote_modified_at > settled_there)
     with run.app.db.reading() as session:
         query = select(LinkRow.remote_id).where(
-            LinkRow.account_id == run.account_id, LinkRow.channel == run.channel, LinkRow.written_at > run.settled_at
+            LinkRow.account_id == run.account_id, LinkRow.channel == run.channel, fresh
         )
         return gone - set(session.scalars(query))
 
@@ -161,7 +164,7 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         found = recover(
             follow_renames(stored, remote), opened.sent, remote, settled_at=run.settled_at, skew=run.replica.skew
         )
-        quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched}
+        quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched | opened.sent.keys()}
         seen, remote = (
             remote,
             replace(remote, items={one: item for one, item in remote.items.items() if one not in quiet}),

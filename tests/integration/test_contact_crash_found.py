@@ -179,3 +179,46 @@ def make_tag(session: Session, world: ContactWorld) -> None:
     tag = TagRow(id=new_id(), workspace_id=world.who.workspace_id, name="Other", created_at=world.clock.now)
     tag.kind, tag.owner_id = "personal", world.who.user_id
     session.add(tag)
+
+
+def test_a_contact_that_is_so_new_that_reads_do_not_know_it_is_not_made_again(world: ContactWorld) -> None:
+    paired(world, "Ada")
+    new = world.book.add(person("Bob"), world.group)
+    world.run()
+    world.book.get_lag = timedelta(minutes=9)
+    world.book.lag = timedelta(minutes=9)
+    change_contacts(world.app, world.who.workspace_id, world.account, ContactsChange(group="Others"))
+    world.run()
+    world.run()
+    world.book.lag, world.book.get_lag = timedelta(0), None
+    world.settle()
+    assert [one for one, card in world.book.cards.items() if card.body.given_name == "Bob"] == [new]
+    assert new in world.members()
+
+
+def test_a_deletion_that_only_a_full_listing_shows_is_seen_although_we_had_just_written(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.crm_edit(one, title="Countess")
+    world.run()
+    world.book.delete(other)
+    world.book.expire_cursors()
+    assert world.run().counts == {"read everything anew": 1, "looked at again later": 1}
+    world.settle()
+    assert (world.tagged(), world.links(), list(world.contacts())) == ({}, {}, [one])
+
+
+def test_an_intent_that_came_to_nothing_does_not_make_its_contact_look_gone(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.crm_untag(one)
+
+    def hook(name: str, when: str) -> None:
+        if (name, when) == ("members", "before"):
+            raise Transient("no connection")
+
+    world.book.hook = hook
+    assert world.run().outcome == "failed"
+    world.book.hook = lambda _name, _when: None
+    world.crm_tag(one)
+    world.book.expire_cursors()
+    world.run()
+    assert (world.links(), list(world.tagged())) == ({one: other}, [one])

@@ -5,6 +5,7 @@ contact_oracle.py beside it."""
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +15,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from sync import ids
 from tests.support.contact_crash import Scene, contact_scene
 from tests.support.contact_history import History, Start, Step
 
@@ -28,6 +30,7 @@ USUAL = (
     "crm_restore",
     "crm_add",
     "add",
+    "same_person",
     "lag",
     "decide",
 )
@@ -39,6 +42,7 @@ histories = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 15), st.in
 
 # `--examples` says how many; in every run otherwise the same ones.
 EXAMPLES = 500 if settings().derandomize else settings().max_examples
+SALT = 0  # another number, other ids
 SKEWS = (0, 300, -300, 86_400, -86_400)  # seconds the provider's clock is ahead of ours
 
 
@@ -55,19 +59,27 @@ WANTED = {
     "conflicts",
     "joined with one that was there",
     "looked at again later",
-    "changed meanwhile",
     "needs a decision",
     "read everything anew",
-    "set aside",
-    *("ok", "partial", "held", "failed", "stopped"),
+    *("ok", "held", "failed", "stopped"),
 }
+
+
+class Numbers(random.Random):
+    """In place of `secrets`: ids that are the same in every run. What comes first among equals may hang on them."""
+
+    def token_hex(self, size: int) -> str:
+        return self.randbytes(size).hex()
+
+    def randbits(self, bits: int) -> int:
+        return self.getrandbits(bits)
 
 
 class Beginnings:
     """Moments to begin from, by skew: nothing there yet, and four people on both sides and two on one."""
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
+    def __init__(self, scene: Scene, numbers: Numbers) -> None:
+        self.scene, self.numbers = scene, numbers
         self._empty = History(scene).start()
         self._known: dict[tuple[int, bool], Start] = {}
 
@@ -92,8 +104,11 @@ class Beginnings:
 
 @pytest.fixture(scope="module")
 def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beginnings]:
-    with contact_scene(tmp_path_factory.mktemp("scene")) as scene:
-        yield Beginnings(scene)
+    numbers = Numbers(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ids, "secrets", numbers)
+        with contact_scene(tmp_path_factory.mktemp("scene")) as scene:
+            yield Beginnings(scene, numbers)
 
 
 def test_whatever_happens_both_sides_end_as_promised(beginnings: Beginnings) -> None:
@@ -114,6 +129,7 @@ def test_whatever_happens_both_sides_end_as_promised(beginnings: Beginnings) -> 
     )
     def ends_well(steps: list[Step], full: bool, ahead: int, touch: bool, batch: int) -> None:
         history = beginnings.begin(ahead, full)
+        beginnings.numbers.seed(f"{steps} {SALT}")
         history.scene.book.moves_touch, history.scene.book.batch = touch, batch
         history.play(steps)
         history.settle()

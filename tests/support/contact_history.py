@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from core.contact import Birthday, Contact, Entry, PostalAddress, from_json
+from core.contact import Birthday, Contact, Entry, PostalAddress, canonical, from_json
 from core.errors import Conflict, Held
 from core.replica import Write
 from models.contacts import ContactRow, TagRow
@@ -106,11 +106,23 @@ class History:
         return person(f"G{number}", same["family"], email=email, phone=same["phone"], suffix=f"t{number}")
 
     def crm_add(self, a: int, b: int) -> None:
-        body, tagged = self._fresh(a, b), a % 4 != 3
+        self._crm_add(self._fresh(a, b), tagged=a % 4 != 3)
+        self._tick(a)
+
+    def _crm_add(self, body: Contact, *, tagged: bool) -> None:
+        body = canonical(body)
         one = self.scene.crm_add(body, tagged=tagged)
         self.ledger.wrote(("crm", one), None, body, self.scene.clock.now)
         if tagged:
             self.ledger.placed(("crm", one), +1)
+
+    def same_person(self, a: int, b: int) -> None:
+        """Both sides get a contact with the same address; perhaps the provider two."""
+        emails = (Entry(f"same{self.made}@example.com"),)
+        self._crm_add(replace(self._fresh(a, 3), emails=emails), tagged=a % 2 == 0)
+        self._tick(b)
+        for _ in range(1 + a // 4 % 2):
+            self._add(replace(self._fresh(a, 3), emails=emails), inside=a // 2 % 2 == 0)
         self._tick(a)
 
     def crm_edit(self, a: int, b: int) -> None:
@@ -176,13 +188,16 @@ class History:
         return cards[pick % len(cards)] if cards else None
 
     def add(self, a: int, b: int) -> None:
-        body, group = self._fresh(a, b), self.scene.group
-        inside = a % 4 != 3 and group in self.scene.book.groups
+        self._add(self._fresh(a, b), inside=a % 4 != 3)
+        self._tick(a)
+
+    def _add(self, body: Contact, *, inside: bool) -> None:
+        body, group = canonical(body), self.scene.group
+        inside = inside and group in self.scene.book.groups
         one = self.scene.book.add(body, *((group,) if inside else ()))
         self.ledger.wrote(("provider", one), None, body, self.scene.clock.now)
         if inside:
             self.ledger.placed(("provider", one), +1)
-        self._tick(a)
 
     def edit(self, a: int, b: int) -> None:
         if card := self._theirs(a):

@@ -195,7 +195,8 @@ class ContactWorld:
 
     def members(self) -> dict[str, Contact]:
         """The contacts in the channel's group, by id."""
-        return {one: card.body for one, card in self.book.cards.items() if self.group in card.groups}
+        group = self.group
+        return {one: card.body for one, card in self.book.cards.items() if group in card.groups}
 
     # -- between them
 
