@@ -67,7 +67,7 @@ TEXTS = {
     Reason.AMBIGUOUS: "may be one of several: needs a decision",
     Reason.EQUAL: "is equal on both sides",
     Reason.TOO_SOON: "was written so recently that the provider may still list the old state; looked at again later",
-    Reason.IN_FLIGHT: "may have been made by a run that broke off; looked at again before it is made once more",
+    Reason.IN_FLIGHT: "may be there already, only not told of yet; looked at again before it is made",
     Reason.UNDONE: "a person took back what a run did",
 }
 

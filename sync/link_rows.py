@@ -200,6 +200,14 @@ class LinkStore(Generic[T]):
             found |= set(session.scalars(query))
         return found
 
+    def listed(self, session: Session, ids: Collection[str]) -> set[str]:
+        """Those of these remote records that are known from listings and were not listed as gone yet."""
+        found: set[str] = set()
+        for some in parts(sorted(ids)):
+            query = select(RemoteKeyRow.remote_id).where(*self._mine(RemoteKeyRow), RemoteKeyRow.remote_id.in_(some))
+            found |= set(session.scalars(query))
+        return found
+
     def remember_remote(
         self, session: Session, items: Mapping[str, Item[T]], gone: Collection[str], *, everything: bool
     ) -> None:

@@ -31,7 +31,8 @@ class Plan(Generic[T]):
     run had written without hearing so, `settled` its intents that are answered by that, `overtaken` those of which
     nobody will know, since the record was changed again. `active` is how many pairs there are, `names` what to call the
     records of the actions, by side and id. `reread` are the remote records that were read again because they had to
-    wait, `lifted` the CRM records that were set aside and need not be any more, unless they are refused anew.
+    wait, `lifted` the CRM records that were set aside and need not be any more, unless they are refused anew. `untold`
+    are remote records without a link that were asked for by name and are not answered for yet.
     """
 
     actions: tuple[Action[T], ...]
@@ -41,6 +42,7 @@ class Plan(Generic[T]):
     overtaken: frozenset[str]
     reread: frozenset[str]
     lifted: frozenset[str]
+    untold: frozenset[str]
     active: int
     names: Mapping[tuple[Side, str], str]
 
@@ -53,7 +55,7 @@ def make_plan(run: RecordRun[T]) -> Plan[T]:
     _claim(run, listing)
     opened = _open_ends(run)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
-    remote = _read_more(run, listing, {*opened.due, *_undecided(opened.decisions), *in_doubt})
+    remote = _read_more(run, listing, {*opened.due, *undecided(opened.decisions), *in_doubt})
     return _decide(run, listing, remote, opened, narrow=False)
 
 
@@ -109,7 +111,7 @@ def _open_ends(run: RecordRun[T]) -> _Opened[T]:
         return _Opened(run.store.sent(session), due, run.store.decisions(session))
 
 
-def _undecided(rows: Iterable[DecisionRow]) -> set[str]:
+def undecided(rows: Iterable[DecisionRow]) -> set[str]:
     """Remote ids of all decisions: an incremental listing would not name them again."""
     found: set[str] = set()
     for row in rows:
@@ -136,14 +138,16 @@ def _joined(run: RecordRun[T], remote: Delta[T], found: Delta[T]) -> Delta[T]:
 
 
 def _believed(run: RecordRun[T], gone: frozenset[str]) -> frozenset[str]:
-    """A record may be answered with "not found" for a while after it was made: only what is older is gone."""
+    """A record may be answered with "not found" for a while after it was made: of the linked ones only what is older is
+    gone, of the others what a listing does not know either."""
     settled_there = run.settled_at + timedelta(seconds=run.replica.skew)
     fresh = or_(LinkRow.written_at > run.settled_at, LinkRow.remote_modified_at > settled_there)
     with run.app.db.reading() as session:
         query = select(LinkRow.remote_id).where(
             LinkRow.account_id == run.account_id, LinkRow.channel == run.channel, fresh
         )
-        return gone - set(session.scalars(query))
+        linked = _linked(run, session, LinkRow.remote_id, gone)
+        return gone - set(session.scalars(query)) - (run.store.listed(session, gone) - linked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +176,8 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         local = run.local(session).get({link.local_id for link in found.links})
         new, lifted = ({}, frozenset[str]()) if narrow else _new(run, session)
         active = run.store.active(session)
-    wanted = set() if narrow else to_read(found.links, local, remote) | _possible(run, new, opened.decisions)
-    remote = _read_more(run, remote, wanted)
+    possible = set() if narrow else _possible(run, new, opened.decisions)
+    remote = _read_more(run, remote, possible if narrow else possible | to_read(found.links, local, remote))
     if remote.renamed.keys() - seen.renamed.keys():  # what was read bears another name by now, perhaps a linked one's
         return _decide(run, listing, _joined(run, seen, remote), opened, narrow=narrow)
     with run.app.db.reading() as session:
@@ -181,7 +185,10 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         linked = {link.remote_id for link in found.links}
         unlinked = [item for one, item in remote.items.items() if one not in linked]
         twins = run.local(session).get(_twins(run, session, unlinked, opened.decisions) - local.items.keys()).items
-    facts = Facts(run.policy, run.settled_at, run.replica.skew, taken(opened.decisions), found.waiting)
+    asked = undecided(opened.decisions) | possible
+    untold = frozenset(asked - linked - remote.items.keys() - remote.gone - remote.renamed.keys())
+    waiting = found.waiting | _held_up(run, new, opened.decisions, untold)
+    facts = Facts(run.policy, run.settled_at, run.replica.skew, taken(opened.decisions), waiting)
     both = replace(local, items={**local.items, **twins, **new})
     actions = tuple(diff(found.links, both, remote, facts))
     recovered = tuple(link for link in found.links if link not in stored)
@@ -193,6 +200,7 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         found.overtaken,
         opened.due & _answered(found.links, seen),
         lifted,
+        untold,
         active,
         _names(run, both, remote),
     )
@@ -274,6 +282,25 @@ def _possible(run: RecordRun[T], new: Mapping[str, Item[T]], decisions: Sequence
         found = run.store.find_remote(session, keys)
         found |= {row.choice for row in decisions if row.side == Side.LOCAL and row.choice}
         return found - _linked(run, session, LinkRow.remote_id, found)
+
+
+def _held_up(
+    run: RecordRun[T], new: Mapping[str, Item[T]], decisions: Iterable[DecisionRow], untold: Collection[str]
+) -> frozenset[str]:
+    """CRM records that may be one of the remote records which the provider does not tell of yet."""
+    if not untold:
+        return frozenset()
+    found: set[str] = set()
+    for row in decisions:
+        mine, theirs = {row.record_id}, {one["id"] for one in row.candidates} | {row.choice or ""}
+        if row.side == Side.REMOTE:
+            mine, theirs = theirs, mine
+        found |= mine if not theirs.isdisjoint(untold) else set()
+    with run.app.db.reading() as session:
+        for item in new.values():
+            keys = {key for some in run.policy.match(item.body) for key in some}
+            found |= set() if run.store.find_remote(session, keys).isdisjoint(untold) else {item.id}
+    return frozenset(found)
 
 
 def _twins(run: RecordRun[T], session: Session, items: Sequence[Item[T]], decisions: Sequence[DecisionRow]) -> set[str]:

@@ -16,7 +16,7 @@ from core.replica import Side
 from models.links import DecisionRow, SetAsideRow
 from models.syncing import ChannelRow
 from sync.record_apply import apply
-from sync.record_plan import Plan, make_plan
+from sync.record_plan import Plan, make_plan, undecided
 from sync.record_preview import preview
 from sync.record_run import RecordRun
 
@@ -104,11 +104,13 @@ def _finish(run: RecordRun[T], plan: Plan[T]) -> None:
 
 
 def _ask(run: RecordRun[T], session: Session, plan: Plan[T]) -> None:
-    """Write down what a person must decide; what needs no decision any more goes."""
+    """Write down what a person must decide; what needs no decision any more goes, unless the provider did not tell of a
+    record it is about."""
     asked = {(action.side.value, action.item.id): action for action in plan.actions if isinstance(action, Decide)}
     known = {(row.side, row.record_id): row for row in run.store.decisions(session)}
     for key in known.keys() - asked.keys():
-        session.delete(known[key])
+        if undecided([known[key]]).isdisjoint(plan.untold):
+            session.delete(known[key])
     session.flush()
     run.counts["needs a decision"] += len(asked)
     for (side, record_id), action in asked.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from core.errors import Transient
 from models.contacts import TagRow
 from sync.contact_channel import ContactsChange, change_contacts
+from sync.deciding import list_decisions
 from sync.ids import new_id
 from tests.support.contact_world import ContactWorld, contact_world, person
 
@@ -222,3 +224,42 @@ def test_an_intent_that_came_to_nothing_does_not_make_its_contact_look_gone(worl
     world.book.expire_cursors()
     world.run()
     assert (world.links(), list(world.tagged())) == ({one: other}, [one])
+
+
+def test_candidates_that_reads_do_not_know_yet_stay_candidates(world: ContactWorld) -> None:
+    world.run()
+    body = person("Ada", email="ada@example.com")
+    both = {world.book.add(body, world.group), world.book.add(replace(body, title="Countess"), world.group)}
+    one = world.crm_add(body)
+    world.run()
+    world.book.get_lag = timedelta(minutes=9)
+    assert world.run().counts == {"looked at again later": 1}
+    world.book.get_lag = None
+    assert world.run().counts == {"needs a decision": 3}
+    with world.app.db.reading() as session:
+        [asked] = [row for row in list_decisions(session, world.who.workspace_id) if row["record"] == one]
+    assert {candidate["id"] for candidate in asked["candidates"]} == both == set(world.book.cards)
+
+
+def test_a_namesake_that_reads_do_not_know_yet_is_waited_for(world: ContactWorld) -> None:
+    world.run()
+    there = world.book.add(person("Ada", email="ada@example.com"))
+    world.run()
+    one = world.crm_add(person("Ada", email="ada@example.com"))
+    world.book.get_lag = timedelta(minutes=9)
+    assert world.run().counts == {"looked at again later": 1}
+    world.book.get_lag = None
+    world.run()
+    assert (world.links(), list(world.book.cards)) == ({one: there}, [there])
+
+
+def test_a_candidate_that_was_deleted_is_none_once_the_listing_says_so(world: ContactWorld) -> None:
+    world.run()
+    body = person("Ada", email="ada@example.com")
+    first, second = world.book.add(body), world.book.add(body)
+    one = world.crm_add(body)
+    world.run()
+    world.book.delete(first)
+    world.run()
+    world.settle()
+    assert world.links() == {one: second}

@@ -366,7 +366,7 @@ class History:
         if report is None or report.outcome != "ok" or any(report.counts.get(word) for word in MUDDLED):
             return
         book = self.scene.book
-        if book.lag or book.get_lag:
+        if book.lag or book.get_lag or self.scene.unread():
             return
         end = self.end()
         check_agreement(end)

@@ -18,7 +18,7 @@ from core.policy import contact_policy
 from core.types import Channel
 from models.accounts import AccountRow
 from models.contacts import ContactRow, ContactTagRow, TagRow
-from models.links import HistoryRow, LinkRow
+from models.links import HistoryRow, LinkRow, SetAsideRow
 from models.syncing import ChannelRow
 from sync.account_rows import Grant, save_account
 from sync.app import App
@@ -209,6 +209,11 @@ class ContactWorld:
     def remote_of(self, one: str) -> str:
         """The remote id of a linked contact."""
         return self.links()[one]
+
+    def unread(self) -> bool:
+        """Whether a record waits to be read again."""
+        with self.app.db.reading() as session:
+            return session.scalar(select(SetAsideRow.record_id).where(SetAsideRow.attempts == 0).limit(1)) is not None
 
     def history(self, one: str = "") -> Sequence[HistoryRow]:
         with self.app.db.reading() as session:
