@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -263,3 +263,56 @@ def test_a_candidate_that_was_deleted_is_none_once_the_listing_says_so(world: Co
     world.run()
     world.settle()
     assert world.links() == {one: second}
+
+
+# ---- the CRM record changes between the decision and the write ----------------------------------------------
+
+
+def meddled(world: ContactWorld, pairs: Mapping[str, str], **edit: str) -> str:
+    """Run, and while the first of these two pairs is written, edit the other contact in the CRM. Its id."""
+    world.book.batch = 1
+    met = []
+
+    def hook(name: str, when: str) -> None:
+        if (name, when) == ("update", "before") and not met:
+            met.extend(one for one in pairs if world.contact(one).suffix == "later")
+            world.crm_edit(met[0], **edit)
+
+    world.book.hook = hook
+    assert world.run().counts["changed meanwhile"] == 1
+    world.book.hook = lambda _name, _when: None
+    return str(met[0])
+
+
+@pytest.fixture
+def pairs(world: ContactWorld) -> dict[str, str]:
+    """Two pairs of which both sides of the second changed, and it is written after the first."""
+    made = dict(sorted([paired(world, "Ada"), paired(world, "Bob")]))
+    for one, suffix in zip(made, ("sooner", "later"), strict=True):
+        world.crm_edit(one, notes="seen", suffix=suffix)
+    return made
+
+
+def test_a_text_that_is_no_longer_the_contacts_is_not_written(world: ContactWorld, pairs: dict[str, str]) -> None:
+    one = meddled(world, pairs, notes="unseen")
+    assert world.book.cards[pairs[one]].body.notes == ""
+    world.run()
+    assert world.book.cards[pairs[one]].body.notes == "unseen"
+
+
+def test_a_change_at_the_provider_is_not_lost_when_the_crm_contact_was_touched_meanwhile(
+    world: ContactWorld, pairs: dict[str, str]
+) -> None:
+    for other in pairs.values():
+        world.book.edit(other, title="Countess")
+    one = meddled(world, pairs, notes="", suffix="")
+    world.run()
+    assert world.contact(one).title == "Countess"
+
+
+def test_a_change_on_both_sides_is_told_of_both(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.crm_edit(one, title="Countess")
+    world.book.edit(other, notes="met in London")
+    assert world.run().counts == {"updated in the CRM": 1, "updated at the provider": 1}
+    assert {row.side for row in world.history(one)[-2:]} == {"local", "remote"}
