@@ -271,7 +271,7 @@ def test_a_candidate_that_was_deleted_is_none_once_the_listing_says_so(world: Co
 def meddled(world: ContactWorld, pairs: Mapping[str, str], **edit: str) -> str:
     """Run, and while the first of these two pairs is written, edit the other contact in the CRM. Its id."""
     world.book.batch = 1
-    met = []
+    met: list[str] = []
 
     def hook(name: str, when: str) -> None:
         if (name, when) == ("update", "before") and not met:
@@ -281,7 +281,7 @@ def meddled(world: ContactWorld, pairs: Mapping[str, str], **edit: str) -> str:
     world.book.hook = hook
     assert world.run().counts["changed meanwhile"] == 1
     world.book.hook = lambda _name, _when: None
-    return str(met[0])
+    return met[0]
 
 
 @pytest.fixture
