@@ -4,7 +4,7 @@ Merging one record is `core.merge`, pairing unlinked ones `core.match`; carrying
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -113,11 +113,15 @@ def _written(link: Link[T], intent: Sent[T], item: Item[T]) -> Link[T]:
     return link
 
 
-def follow_renames(links: Iterable[Link[T]], remote: Delta[T]) -> Iterator[Link[T]]:
+def follow_renames(
+    links: Iterable[Link[T]], remote: Delta[T], made: Collection[str] = frozenset()
+) -> Iterator[Link[T]]:
     """Links under the ids their remote records bear now. Of two linked records that were merged into one, the link to
-    the survivor stays; the other one's record is gone."""
+    the survivor stays; the other one's record is gone. A survivor that is the counterpart of one of `made`, local
+    records that may have been written without our hearing so, counts as linked."""
     links = list(links)
-    taken = {link.remote_id for link in links}
+    unheard = set(made) - {link.local_id for link in links}
+    taken = {link.remote_id for link in links} | {item.id for item in remote.items.values() if item.origin in unheard}
     for link in links:
         now = remote.renamed.get(link.remote_id)
         if now is not None and now not in taken:

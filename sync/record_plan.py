@@ -166,7 +166,11 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         touched = {pair.local_id for pair in pairs} if narrow else _touched(run, session, pairs, remote)
         stored = run.store.links(session, touched | opened.sent.keys())
         found = recover(
-            follow_renames(stored, remote), opened.sent, remote, settled_at=run.settled_at, skew=run.replica.skew
+            follow_renames(stored, remote, opened.sent.keys()),
+            opened.sent,
+            remote,
+            settled_at=run.settled_at,
+            skew=run.replica.skew,
         )
         quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched | opened.sent.keys()}
         seen, remote = (

@@ -265,6 +265,24 @@ def test_a_candidate_that_was_deleted_is_none_once_the_listing_says_so(world: Co
     assert world.links() == {one: second}
 
 
+def test_one_that_we_made_unheard_stays_the_counterpart_though_another_was_merged_into_it(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    new = world.crm_add(person("Bob"))
+
+    def hook(name: str, when: str) -> None:
+        if (name, when) == ("create", "after"):
+            raise Transient("the answer was lost")
+
+    world.book.hook = hook
+    assert world.run().outcome == "failed"
+    world.book.hook = lambda _name, _when: None
+    [made] = world.book.cards.keys() - {other}
+    world.book.merge(other, made)
+    world.settle()
+    assert (world.links(), list(world.book.cards), list(world.tagged())) == ({new: made}, [made], [new])
+    assert one in world.contacts()
+
+
 # ---- the CRM record changes between the decision and the write ----------------------------------------------
 
 

@@ -327,6 +327,12 @@ def test_two_merged_into_a_third_leave_one_link() -> None:
     assert [link.remote_id for link in follow_renames([LINK, other], there)] == ["new", "second"]
 
 
+def test_what_was_merged_into_one_that_we_made_unheard_does_not_take_its_place() -> None:
+    there = Delta({"new": replace(theirs(), id="new", origin="made")}, renamed={"theirs": "new"})
+    assert [link.remote_id for link in follow_renames([LINK], there, {"made"})] == ["theirs"]
+    assert [link.remote_id for link in follow_renames([LINK], there)] == ["new"]
+
+
 # ---- recovery ----------------------------------------------------------------------------------------------
 
 SENT = Sent("mine", "theirs", Stamp("2", NOW), replace(BASE, title="Sent"), None, NOW)
