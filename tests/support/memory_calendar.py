@@ -162,4 +162,4 @@ class MemoryCalendar:
     def _item(self, copy: Copy) -> Item[Event]:
         extra = {"owned": copy.owned, "writable": copy.owned}
         stamp = Stamp(str(copy.version), copy.modified_at)
-        return Item(copy.id, stamp, self._in_range(copy.body), copy.body, copy.origin, extra)
+        return Item(copy.id, stamp, self._in_range(copy.body) and not copy.cancelled, copy.body, copy.origin, extra)
