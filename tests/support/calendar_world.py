@@ -137,7 +137,7 @@ class CalendarDesk:
 
     def series(self) -> dict[str, ActivityRow]:
         """The activities of the only series there is, by the start they had in it; "" for the series itself."""
-        rows = self.rows()
+        rows = [row for row in self.rows() if row.original or row.body.get("recurrence")]
         found = {row.original: row for row in rows}
         assert len(found) == len(rows)
         return found
