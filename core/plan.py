@@ -315,7 +315,8 @@ def _why(to_local: Change[T] | None, to_remote: Change[T] | None, conflict: bool
 
 def guard(plan: Sequence[Action[T]], active: int, policy: Policy[T], approved: frozenset[str] = frozenset()) -> None:
     """Raises Held when a plan would take out or overwrite more than the policy's share of `active` links, or empties
-    one side; unless a person confirmed each of these actions (`approved`, their keys)."""
+    one side; unless a person confirmed each of these actions (`approved`, their keys). Records that are one thing to
+    people count once."""
     leaving = [action for action in plan if isinstance(action, Deselect) and action.side is not None]
     writing = [action for action in plan if isinstance(action, Update) and action.overwrites]
     counted: list[Deselect[T] | Update[T]] = [*leaving, *writing]
@@ -324,14 +325,20 @@ def guard(plan: Sequence[Action[T]], active: int, policy: Policy[T], approved: f
         return
     limit = max(policy.limit_count, int(active * policy.limit_share))
     for side, what in _EMPTY.items():
-        if active >= _FEW and sum(action.side is side for action in leaving) == active:
+        lost = [action for action in leaving if action.side is side]
+        if len(lost) == active and _things(lost, policy) >= _FEW:
             raise Held(f"none of the {active} linked records {what} any more", kind="side_empty", keys=keys)
-    if len(counted) > limit:
+    if (many := _things(counted, policy)) > limit:
         raise Held(
-            f"{len(counted)} of {active} linked records would be taken out or overwritten (allowed: {limit})",
+            f"{many} of {active} linked records would be taken out or overwritten (allowed: {limit})",
             kind="mass_change",
             keys=keys,
         )
+
+
+def _things(actions: Sequence[Deselect[T] | Update[T]], policy: Policy[T]) -> int:
+    """How many things these actions are about, as people count them."""
+    return len({policy.thing(action.link.base) or action.key for action in actions})
 
 
 _EMPTY = {Side.LOCAL: "is in the group at the provider", Side.REMOTE: "has the tag in the CRM"}

@@ -26,7 +26,8 @@ class Policy(Generic[T]):
     `normal` is the normal form, in which equal records are equal. `has_range`: records take part by their time, so to
     leave is no removal, and what was edited on one side and removed on the other stays. `writable` tells whether the
     text of a provider's record may be changed. `private`: only its owner may know what is in a record, so neither
-    history nor preview tells of it. `problem`: why a text of the provider's cannot be taken, "" if it can.
+    history nor preview tells of it. `problem`: why a text of the provider's cannot be taken, "" if it can. `thing`:
+    what several records are one of to people; "" for a record that stands for itself.
     """
 
     blank: T
@@ -41,6 +42,7 @@ class Policy(Generic[T]):
     writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
     private: Callable[[T], bool] = field(default=lambda _: False)
     problem: Callable[[T], str] = field(default=lambda _: "")
+    thing: Callable[[T], str] = field(default=lambda _: "")
     limit_share: float = field(default=0.2)
     limit_count: int = field(default=10)
 
@@ -87,6 +89,10 @@ def _event_problem(one: Event) -> str:
     return "" if one.status == "cancelled" else event.problem_of(one)
 
 
+def _series_of(one: Event) -> str:
+    return one.uid
+
+
 def _may_change(item: Item[Event]) -> bool:
     return item.extra.get("writable") is not False
 
@@ -104,4 +110,5 @@ EVENTS = Policy(
     writable=_may_change,
     private=_is_private,
     problem=_event_problem,
+    thing=_series_of,
 )

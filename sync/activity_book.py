@@ -21,6 +21,7 @@ from models.activities import ActivityRow
 from models.activity_queries import activity_record, find_activity
 from models.columns import Record
 from sync.activity_rows import EventText, NewActivity, insert_activities, rewrite_activities, set_activities
+from sync.activity_series import put_back, take_out
 from sync.app import App
 
 ADVICE = {
@@ -119,7 +120,8 @@ def _put(app: App, workspace: str, known_as: str, owner: str, change: ActivityCh
         _check_version(row, change.expect)
         restored = row.deleted_at is not None or row.cancelled_at is not None
         if restored:
-            _set(session, row, deleted_at=None, cancelled_at=None)
+            put_back(session, workspace, [row.id])
+            session.refresh(row)
         changed = _write(session, app, row, body, change)
         return Outcome("restored" if restored else "changed" if changed else "unchanged", _record(session, row))
 
@@ -132,7 +134,8 @@ def cancel_activity(app: App, workspace: str, activity_id: str, *, expect: int |
         _check_version(row, expect)
         _check_organizer(session, row)
         if row.cancelled_at is None:
-            _set(session, row, cancelled_at=app.clock())
+            take_out(session, workspace, [row.id], "cancelled_at", app.clock())
+            session.refresh(row)
         return _record(session, row)
 
 
@@ -143,7 +146,8 @@ def delete_activity(app: App, workspace: str, activity_id: str, *, expect: int |
         row = _own(session, workspace, activity_id)
         _check_version(row, expect)
         if row.deleted_at is None:
-            _set(session, row, deleted_at=app.clock())
+            take_out(session, workspace, [row.id], "deleted_at", app.clock())
+            session.refresh(row)
         return _record(session, row)
 
 
@@ -155,7 +159,8 @@ def restore_activity(app: App, workspace: str, activity_id: str) -> Record:
         if row.cancelled_at is not None:
             _check_organizer(session, row)
         if row.deleted_at is not None or row.cancelled_at is not None:
-            _set(session, row, deleted_at=None, cancelled_at=None)
+            put_back(session, workspace, [row.id])
+            session.refresh(row)
         return _record(session, row)
 
 

@@ -24,6 +24,7 @@ from sync.activity_rows import (
     rewrite_activities,
     set_activities,
 )
+from sync.activity_series import put_back, rename, take_out
 
 GUEST = "guest"
 
@@ -80,10 +81,12 @@ class LocalCalendar:
                 if one.body is not None
             ],
         )
-        shown = {"cancelled_at": None, "deleted_at": None, "show_in_calendar": True}
-        set_activities(self._session, [one.id for one, _ in mine if one.selected], **shown)
+        self._rename(mine)
+        back = [one.id for one, _ in mine if one.selected]
+        put_back(self._session, self._account.workspace_id, back)
+        set_activities(self._session, back, show_in_calendar=True)
         gone = [one.id for one, _ in mine if one.selected is False]
-        set_activities(self._session, gone, cancelled_at=self._now)
+        take_out(self._session, self._account.workspace_id, gone, "cancelled_at", self._now)
         yield from (Done(one.key, _after(one, item)) for one, item in allowed)
         for one in changes:
             if one.id not in now:
@@ -230,6 +233,12 @@ class LocalCalendar:
         return Item(row.id, Stamp(str(row.version), row.modified_at), selected, body, row.id, deleted=deleted)
 
     # -- writing
+
+    def _rename(self, texts: Sequence[tuple[Write[Event], Item[Event]]]) -> None:
+        """A series that had to be made anew at a provider got another UID there."""
+        known = ((item.body, one.body) for one, item in texts if one.body is not None and not one.body.original)
+        renamed = {old.uid: new.uid for old, new in known if old.uid and new.uid != old.uid}
+        rename(self._session, self._account.workspace_id, renamed)
 
     def _insert(self, writes: Sequence[Write[Event]]) -> Iterator[Done[Event]]:
         bodies = [one.body or Event() for one in writes]

@@ -212,6 +212,8 @@ def _conclude(
                 conflicts.add(job.remote_id)
             elif isinstance(one.error, ItemRejected):
                 _refuse(run, job, one.error)
+            else:
+                run.counts["looked at again later"] += 1
         answered = [jobs[one.key].local_id for one in outcomes if _is_known(one)]
         run.store.answered(session, answered)
         _keep(run, session, outcome)

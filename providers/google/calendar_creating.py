@@ -25,6 +25,8 @@ def create(desk: Desk, write: Write[Event]) -> Outcome:
         item = _occurrence(desk, write, event) if event.original else _made(desk, write, event)
     except ItemRejected as refused:
         return Failed(write.key, refused)
+    if isinstance(item, Item) and event.recurrence:
+        desk.series.renamed(event.uid, item.id)
     return Done(write.key, item) if isinstance(item, Item) else Failed(write.key, item)
 
 

@@ -34,6 +34,11 @@ class SeriesBook:
         if isinstance(uid, str) and event.get("recurrence"):
             self._ids[uid] = one
 
+    def renamed(self, uid: str, one: str) -> None:
+        """The series of this UID was made anew, under this id: its occurrences still ask for it by the old UID."""
+        if uid:
+            self._ids[uid] = one
+
     def completed(self, event: Json) -> Json | None:
         """An event with what it has from its series; None when that is gone, and the occurrence with it."""
         series = event.get("recurringEventId")

@@ -6,85 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from core.event import Event, from_json
+from core.event import from_json
 from core.replica import Scope
-from core.types import Channel
-from models.activities import ActivityRow
-from models.links import HistoryRow, LinkRow
-from models.syncing import ChannelRow
-from sync.account_rows import Grant, save_account
-from sync.activity_rows import EventText, NewActivity, insert_activities, rewrite_activities, set_activities
 from sync.app import App
 from sync.record_channels import opened_calendar
 from sync.records import plan_records
-from sync.run import RunReport, run_sync
-from tests.support.app_factory import Person, TestClock, make_app, make_user
-from tests.support.memory_calendar import Calendars, MemoryCalendar, meeting
-
-ANN, BOB, ELSEWHERE = "ann@example.com", "bob@example.com", "zoe@elsewhere.example"
+from tests.support.app_factory import TestClock, make_app
+from tests.support.calendar_world import ANN, BOB, ELSEWHERE, CalendarDesk, meeting
+from tests.support.memory_calendar import Calendars, MemoryCalendar
 
 
 @dataclass(slots=True)
-class Desk:
-    """A workspace with users whose calendars are kept in step."""
+class Desk(CalendarDesk):
+    """As `CalendarDesk`, with calendars in memory."""
 
-    app: App
-    clock: TestClock
-    calendars: Calendars
-    accounts: dict[str, str] = field(default_factory=dict)
-    people: dict[str, Person] = field(default_factory=dict)
-
-    def link(self, address: str) -> str:
-        who = make_user(self.app, address.replace("example.com", "crm.example"))
-        grant = Grant(who.workspace_id, who.user_id, "gmail", address, address, address, {Channel.CALENDAR: True})
-        with self.app.db.transaction() as session:
-            self.accounts[address] = save_account(session, self.app, grant, []).id
-        self.people[address] = who
-        return self.accounts[address]
-
-    def run(self, address: str = ANN) -> RunReport:
-        return run_sync(self.app, self.accounts[address], Channel.CALENDAR)
-
-    def pass_time(self, minutes: float = 11) -> None:
-        self.clock.advance(minutes=minutes)
-
-    def add(self, body: Event, owner: str = ANN) -> str:
-        who = self.people[owner]
-        with self.app.db.transaction() as session:
-            fresh = NewActivity(body, who.user_id, self.app.clock())
-            [one] = insert_activities(session, who.workspace_id, [fresh], self.app.clock())
-        return one
-
-    def edit(self, one: str, **values: Any) -> None:
-        row = self.row(one)
-        with self.app.db.transaction() as session:
-            text = EventText(one, replace(from_json(row.body), **values), row.version + 1, self.app.clock())
-            rewrite_activities(session, [text])
-
-    def mark(self, one: str, **values: Any) -> None:
-        with self.app.db.transaction() as session:
-            set_activities(session, [one], **values)
-
-    def rows(self) -> list[ActivityRow]:
-        with self.app.db.reading() as session:
-            return list(session.scalars(select(ActivityRow).order_by(ActivityRow.created_at, ActivityRow.id)))
-
-    def row(self, one: str = "") -> ActivityRow:
-        [row] = [row for row in self.rows() if one in ("", row.id)]
-        return row
-
-    def takes_part(self, address: str) -> set[str]:
-        """Activities a user's own sync has shown to be theirs."""
-        with self.app.db.reading() as session:
-            query = select(LinkRow.local_id).where(
-                LinkRow.account_id == self.accounts[address], LinkRow.active.is_(True)
-            )
-            return set(session.scalars(query))
+    calendars: Calendars = field(default_factory=lambda: Calendars(TestClock()))
 
 
 @pytest.fixture
@@ -92,11 +31,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     clock = TestClock()
     app = make_app(tmp_path, clock=clock)
     calendars = Calendars(clock)
-    made = Desk(app, clock, calendars)
+    made = Desk(app, clock, calendars=calendars)
 
     def opener(_app: App, account: str, _scope: Scope, *, since: date | None) -> MemoryCalendar:
-        address = next(address for address, one in made.accounts.items() if one == account)
-        return MemoryCalendar(calendars, address, since)
+        return MemoryCalendar(calendars, made.address_of(account), since)
 
     made.app = replace(app, open_calendar=opener)
     made.link(ANN)
@@ -262,9 +200,7 @@ def test_an_event_moved_before_the_chosen_day_is_no_deletion(desk: Desk) -> None
 
 def test_the_first_run_notes_since_when_it_syncs(desk: Desk) -> None:
     desk.run()
-    with desk.app.db.reading() as session:
-        settings = session.get_one(ChannelRow, (desk.accounts[ANN], "calendar")).settings
-    assert settings["since"] == "2025-12-02"
+    assert desk.channel().settings["since"] == "2025-12-02"
 
 
 def test_nothing_of_a_private_event_is_in_the_history_or_a_preview(desk: Desk) -> None:
@@ -278,9 +214,8 @@ def test_nothing_of_a_private_event_is_in_the_history_or_a_preview(desk: Desk) -
     desk.pass_time()
     desk.calendars.cancel(ANN, one)
     desk.run()
-    with desk.app.db.reading() as session:
-        rows = session.scalars(select(HistoryRow)).all()
-        told = shown + repr([(row.label, row.changes, row.lost) for row in rows])
+    rows = desk.history()
+    told = shown + repr([(row.label, row.changes, row.lost) for row in rows])
     assert len(rows) == 3
     assert "ecret" not in told
     assert "(private)" in told

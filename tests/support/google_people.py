@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import format_datetime
 from typing import Any
 
 from core.contact import Contact
@@ -20,6 +19,7 @@ from sandbox.faults import Faults
 from sandbox.google import Book, InProcessHttp, PeopleApi, PeopleKnobs, access_token
 from sandbox.google.store import Store
 from tests.support.app_factory import START
+from tests.support.google_http import GoogleHttp
 
 ANN = "ann@example.com"
 GROUP = "CRM"
@@ -29,25 +29,6 @@ LIST = "GET /v1/people/me/connections"
 GET = "GET /v1/people:batchGet"
 GROUPS = "GET /v1/contactGroups"
 MODIFY = "POST /v1/contactGroups/*"
-
-
-class PeopleHttp:
-    """An httplib2-like object on the double: adds the `Date` of Google's clock and counts requests."""
-
-    def __init__(self, inner: InProcessHttp, clock: SandboxClock) -> None:
-        self._inner = inner
-        self._clock = clock
-        self.sent: list[str] = []
-
-    def request(self, uri: str, method: str = "GET", body: Any = None, headers: Any = None) -> Any:
-        """Carry out one request."""
-        self.sent.append(f"{method} {uri.partition('?')[0]}")
-        response, content = self._inner.request(uri, method, body, headers)
-        response.setdefault("date", format_datetime(self._clock.now(), usegmt=True))
-        return response, content
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @dataclass
@@ -65,7 +46,7 @@ class PeopleWorld:
         self.api = PeopleApi(self.store, self.clock.now, self.seed)
         self.api.knobs = self.knobs
         self.faults = Faults()
-        self.http = PeopleHttp(InProcessHttp(self.api, self._token, self.faults), self.clock)
+        self.http = GoogleHttp(InProcessHttp(self.api, self._token, self.faults), self.clock.now)
         self.book: Book = self.api.book(ANN)
 
     def contacts(self, scope: Scope | None = None, *, now: Callable[[], Any] | None = None) -> GoogleContacts:

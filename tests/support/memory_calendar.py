@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from core.errors import CursorExpired, ItemRejected, RecordGone, VersionConflict
-from core.event import Attendee, Event, Moment, canonical
+from core.event import Event, canonical
 from core.replica import Delta, Done, Failed, Item, Scope, Stamp, Write
 
 
@@ -162,14 +162,4 @@ class MemoryCalendar:
     def _item(self, copy: Copy) -> Item[Event]:
         extra = {"owned": copy.owned, "writable": copy.owned}
         stamp = Stamp(str(copy.version), copy.modified_at)
-        return Item(copy.id, stamp, self._in_range(copy.body), copy.body, copy.origin, extra)
-
-
-def meeting(title: str, day: str = "2026-03-10", *guests: str, **more: Any) -> Event:
-    """An hour from nine o'clock UTC on, with guests."""
-    start, end = (
-        Moment(at=f"{day}T09:00:00Z", zone="Europe/Berlin"),
-        Moment(at=f"{day}T10:00:00Z", zone="Europe/Berlin"),
-    )
-    people = tuple(Attendee(guest) for guest in guests)
-    return canonical(Event(title=title, start=start, end=end, attendees=people, **more))
+        return Item(copy.id, stamp, self._in_range(copy.body) and not copy.cancelled, copy.body, copy.origin, extra)
