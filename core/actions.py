@@ -40,6 +40,7 @@ class Reason(enum.StrEnum):
     EQUAL = "equal"
     TOO_SOON = "too_soon"
     IN_FLIGHT = "in_flight"
+    IN_DOUBT = "in_doubt"
     UNDONE = "undone"
 
 
@@ -68,6 +69,7 @@ TEXTS = {
     Reason.EQUAL: "is equal on both sides",
     Reason.TOO_SOON: "was written so recently that the provider may still list the old state; looked at again later",
     Reason.IN_FLIGHT: "may be there already, only not told of yet; looked at again before it is made",
+    Reason.IN_DOUBT: "was not in a full listing, and not said to be gone either; looked at again later",
     Reason.UNDONE: "a person took back what a run did",
 }
 

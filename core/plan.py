@@ -172,7 +172,6 @@ class _Pair(Generic[T]):
         if self.remote is not None and is_stale(self.remote, link.remote):
             self.remote = None
         self.mine = _state(self.local, link.local_id in local.gone)
-        self.unlisted = remote.complete and link.remote_id not in remote.items
         self.theirs = _state(self.remote, self._is_gone(remote))
 
     def _is_gone(self, remote: Delta[T]) -> bool:
@@ -200,8 +199,6 @@ class _Pair(Generic[T]):
         elif self.theirs is not State.IN:
             reason = Reason.DELETED_AT_PROVIDER if self.theirs is State.GONE else Reason.LEFT_GROUP
             yield Deselect(self.link, Side.LOCAL, gone, reason)
-        elif self.unlisted:  # a later listing of changes would not tell if it is gone
-            yield Wait(Side.REMOTE, self.link.remote_id, Reason.TOO_SOON)
         else:
             yield from self._edited(None)
 

@@ -27,7 +27,7 @@ LONGEST_RETRY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A record to be set aside. `soon`: nothing is wrong with it, the next run reads it again."""
+    """A record to be set aside. `soon`: nothing is wrong with it, the next run after `wait` reads it again."""
 
     side: Side
     record_id: str
@@ -35,6 +35,7 @@ class Aside:
     advice: str = ""
     version: str = ""
     soon: bool = False
+    wait: timedelta = timedelta(0)
 
 
 class LinkStore(Generic[T]):
@@ -166,9 +167,9 @@ class LinkStore(Generic[T]):
                 row = SetAsideRow(**self._key(), side=one.side.value, record_id=one.record_id, attempts=0)
                 session.add(row)
             row.attempts = 0 if one.soon else row.attempts + 1
-            wait = min(FIRST_RETRY * (1 << min(row.attempts, 12)), LONGEST_RETRY)
+            wait = one.wait if one.soon else min(FIRST_RETRY * (1 << min(row.attempts, 12)), LONGEST_RETRY)
             row.reason, row.advice, row.version = one.reason, one.advice, one.version
-            row.next_try_at = now if one.soon else now + wait
+            row.next_try_at = now + wait
         session.flush()
 
     def clear_aside(self, session: Session, records: Iterable[tuple[Side, str]]) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Rebase, Wait
+from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Reason, Rebase, Wait
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
 from sync.link_rows import Aside
 from sync.record_jobs import Deed, Job, begun_link, deed, intended_deed, intent, job_of, late_deed, link_after
 from sync.record_plan import Plan, make_narrow_plan
-from sync.record_run import RecordRun
+from sync.record_run import SETTLE, RecordRun
 
 T = TypeVar("T")
 
@@ -92,7 +93,8 @@ def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
     jobs = []
     for action in plan.actions:
         if isinstance(action, Wait):
-            run.asides.append(Aside(action.side, action.id, TEXTS[action.reason], soon=True))
+            wait = SETTLE if action.reason is Reason.IN_DOUBT else timedelta(0)
+            run.asides.append(Aside(action.side, action.id, TEXTS[action.reason], soon=True, wait=wait))
             run.counts["looked at again later"] += 1
         elif not isinstance(action, Decide):
             job = job_of(action, run.account_id, run.replica.skew)

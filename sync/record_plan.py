@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.actions import Action
+from core.actions import Action, Reason, Wait
 from core.errors import CursorExpired, Held
 from core.plan import Facts, diff, follow_renames, is_stale, recover, to_read
 from core.replica import Delta, Item, Link, Sent, Side
@@ -51,12 +51,14 @@ def make_plan(run: RecordRun[T]) -> Plan[T]:
     """Read what changed on both sides and decide. Raises Held when the group is gone, and what the replica raises."""
     listing = _listing(run)
     _check_scope(run, listing)
-    listing = _with_missing(run, listing)
-    _claim(run, listing)
     opened = _open_ends(run)
+    listing, doubtful = _with_missing(run, listing, opened.due)
+    _claim(run, listing)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
     remote = _read_more(run, listing, {*opened.due, *undecided(opened.decisions), *in_doubt})
-    return _decide(run, listing, remote, opened, narrow=False)
+    plan = _decide(run, listing, remote, opened, narrow=False)
+    waits: list[Action[T]] = [Wait(Side.REMOTE, one, Reason.IN_DOUBT) for one in sorted(doubtful)]
+    return replace(plan, actions=(*plan.actions, *waits))
 
 
 def make_narrow_plan(run: RecordRun[T], remote_ids: Collection[str]) -> Plan[T]:
@@ -74,17 +76,21 @@ def _listing(run: RecordRun[T]) -> Delta[T]:
         return run.replica.changes(None)
 
 
-def _with_missing(run: RecordRun[T], listing: Delta[T]) -> Delta[T]:
-    """Linked records that a complete listing lacks, asked for by name: only then does People API tell that they were
-    merged into another contact and bear its name now."""
+def _with_missing(run: RecordRun[T], listing: Delta[T], due: Collection[str]) -> tuple[Delta[T], set[str]]:
+    """Linked and due records that a complete listing lacks, asked for by name: only then does People API tell that they
+    were merged into another contact and bear its name now. Those that are not gone even so are in doubt: the answer
+    may be older than the listing, and no later listing of changes would name them."""
     if not listing.complete:
-        return listing
+        return listing, set()
     with run.app.db.reading() as session:
         known = {pair.remote_id for pair in _pairs(run, session, listing) if pair.active}
     missing = known - listing.items.keys() - listing.gone
-    if not missing:
-        return listing
-    return _joined(run, listing, run.replica.get(missing))
+    asked = missing | (set(due) - listing.items.keys() - listing.gone)
+    if not asked:
+        return listing, set()
+    joined = _joined(run, listing, run.replica.get(asked))
+    outside = {one for one in missing & joined.items.keys() if run.policy.has_range and not joined.items[one].selected}
+    return joined, missing - joined.gone - joined.renamed.keys() - outside
 
 
 def _claim(run: RecordRun[T], listing: Delta[T]) -> None:

@@ -209,6 +209,18 @@ def test_a_deletion_that_only_a_full_listing_shows_is_seen_although_we_had_just_
     assert (world.tagged(), world.links(), list(world.contacts())) == ({}, {}, [one])
 
 
+def test_a_reading_that_is_older_than_a_full_listing_does_not_hide_a_deletion(world: ContactWorld) -> None:
+    one, other = paired(world, "Ada")
+    world.book.get_lag = timedelta(minutes=9)
+    world.book.delete(other)
+    world.book.expire_cursors()
+    assert world.run().counts == {"read everything anew": 1, "looked at again later": 1}
+    world.clock.advance(minutes=1)
+    assert world.run().counts == {}
+    world.settle()
+    assert (world.tagged(), world.links(), list(world.contacts())) == ({}, {}, [one])
+
+
 def test_an_intent_that_came_to_nothing_does_not_make_its_contact_look_gone(world: ContactWorld) -> None:
     one, other = paired(world, "Ada")
     world.crm_untag(one)
