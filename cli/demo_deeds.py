@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cli.demo_book import book, choice, edit_mine, label, members, pairs, put_under, theirs
+from cli.demo_book import book, choice, edit_mine, label, members, put_under, theirs
 from cli.demo_linking import through_consent
 from cli.demo_mail import deliver
+from cli.demo_records import pairs
 from cli.demo_story import Stage, overview, sync
 from core.types import Channel
 from sandbox.world_letters import ANNA_ADDRESS, question
@@ -95,7 +96,7 @@ def _emptied(stage: Stage) -> str:
 
 def _put_back(stage: Stage) -> str:
     under = label(stage)
-    known = sorted(book(stage).persons().keys() & set(pairs(stage).values()))
+    known = sorted(book(stage).persons().keys() & set(pairs(stage, Channel.CONTACTS).values()))
     book(stage).put_under(under, *known)
     return f"Anna put {len(known)} people back under the label. Press c to sync contacts."
 

@@ -10,8 +10,9 @@ from html import unescape
 
 import httpx2
 
-from cli.demo_book import book, edit_mine, google_now, in_step, label, pairs, rows_of, sync_contacts, theirs
+from cli.demo_book import book, edit_mine, google_now, in_step, label, sync_contacts, theirs
 from cli.demo_mail import deliver
+from cli.demo_records import pairs, rows_of
 from cli.demo_story import (
     CheckFailed,
     Stage,
@@ -134,7 +135,7 @@ def relinked(stage: Stage) -> None:
 
 def contacts_go_on(stage: Stage) -> None:
     """The contacts go on where they were."""
-    before = pairs(stage)
+    before = pairs(stage, Channel.CONTACTS)
     stage.screen.tell("Twinbox", "still has the pairs and its sync tokens: it asks for what was missed, no more")
     report = sync_contacts(stage)
     check(
@@ -143,12 +144,8 @@ def contacts_go_on(stage: Stage) -> None:
         {"updated in the CRM": 1, "updated at the provider": 1},
         report.counts,
     )
-    check(stage, f"the same {len(before)} pairs as before", before, pairs(stage))
+    check(stage, f"the same {len(before)} pairs as before", before, pairs(stage, Channel.CONTACTS))
     in_step(stage, "both sides hold the same", HELENE, OLIVIA)
-
-
-def _pairs(stage: Stage) -> list[tuple[object, ...]]:
-    return [row[:4] for row in rows_of(stage, "links")["links"]]
 
 
 def removed(stage: Stage) -> None:

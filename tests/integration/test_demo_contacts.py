@@ -13,13 +13,15 @@ from cli import demo_contacts as meeting
 from cli import demo_edits as edits
 from cli import demo_leaving as leaving
 from cli import demo_linking as linking
-from cli.demo_book import book, contact, edit_mine, label, mine, pairs, theirs
+from cli.demo_book import book, contact, edit_mine, label, mine, theirs
 from cli.demo_deeds import DEEDS
 from cli.demo_mail import first_sync
 from cli.demo_play import touring
+from cli.demo_records import pairs
 from cli.demo_screen import open_screen
 from cli.demo_story import CheckFailed, Stage
 from cli.demo_world import demo_world
+from core.types import Channel
 from sandbox.world_letters import ANNA_ADDRESS
 from sandbox.world_people import BUSINESS, HELENE, IVAN, JUERGEN, KATRIN, LEO, OLIVIA, PRIVATE, PRIYA, TOM
 from sync.contact_book import delete_contact
@@ -186,7 +188,7 @@ def test_somebody_can_play_on_with_the_contacts() -> None:
         def press(keys: str) -> str:
             return [DEEDS[key][1](stage) for key in keys][-1]
 
-        count = len(pairs(stage))
+        count = len(pairs(stage, Channel.CONTACTS))
         stage.world.clock.advance(3_600)
         press("c")
         assert press("ic").startswith(f"{count + 1} contacts are in step")
@@ -196,7 +198,7 @@ def test_somebody_can_play_on_with_the_contacts() -> None:
         assert "held" in press("bc")
         assert press("ngc").startswith(f"{count + 1} contacts are in step, the channel is linked.")
         press("oc")
-        assert len(pairs(stage)) == count
+        assert len(pairs(stage, Channel.CONTACTS)) == count
         assert "asks" not in press("r")
         press("c")
         assert press("k") == f"{ANNA_ADDRESS} is linked again."
