@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.actions import TEXTS, Reason
+from core.actions import Reason, in_words
 from models.accounts import AccountRow
 from models.columns import Record
 from models.contacts import ContactRow, ContactTagRow, TagRow
 from models.links import DecisionRow, HistoryRow, LinkRow, SentRow, SetAsideRow
 from models.syncing import ChannelRow
 
-CONTACTS = "contacts"
+CONTACTS, CALENDAR = "contacts", "calendar"
 
 
 def run_deeds(session: Session, workspace: str, run_id: str, *, limit: int = 1_000) -> list[Record]:
@@ -45,7 +45,7 @@ def deed_record(row: HistoryRow) -> Record:
         "remote": row.remote_id,
         "name": row.label,
         "reason": row.reason,
-        "why": TEXTS[Reason(row.reason)],
+        "why": in_words(Reason(row.reason), by_time=row.channel == CALENDAR),
         "changes": row.changes,
         "lost": row.lost,
         "undone_at": row.undone_at,

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Rebase, Wait
+from core.actions import Adopt, Create, Decide, Deselect, Rebase, Wait, in_words
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
@@ -92,7 +92,8 @@ def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
     jobs = []
     for action in plan.actions:
         if isinstance(action, Wait):
-            run.asides.append(Aside(action.side, action.id, TEXTS[action.reason], soon=True))
+            why = in_words(action.reason, by_time=run.policy.has_range)
+            run.asides.append(Aside(action.side, action.id, why, soon=True))
             run.counts["looked at again later"] += 1
         elif not isinstance(action, Decide):
             job = job_of(action, run.account_id, run.replica.skew)

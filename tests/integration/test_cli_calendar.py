@@ -1,0 +1,115 @@
+"""`twinbox` with calendars linked: sync, plan, runs, activities, and what is said when something does not work.
+The accounts are linked through the real OAuth flow, the sync talks HTTP to Google's double."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from sandbox.google import Consent, GoogleDouble
+from sandbox.google.calendar_book import CalendarBook
+from sandbox.google.identity import SigningKey, new_signing_key
+from tests.support.app_factory import make_key
+from tests.support.cli_run import Outcome, Terminal
+
+ANN, BOB, TOM = "ann@example.com", "bob@example.com", "tom@elsewhere.example"
+CLIENT_ID, CLIENT_SECRET = "desktop-client", "GOCSPX-desktop-secret"
+SOON = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def key() -> SigningKey:
+    return new_signing_key(datetime.now(UTC))
+
+
+@pytest.fixture
+def google(key: SigningKey) -> Iterator[GoogleDouble]:
+    with GoogleDouble(key=key) as double:
+        double.users.add(ANN, "Ann")
+        double.users.add(BOB, "Bob")
+        double.clients.add("desktop", client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
+        yield double
+        assert double.calendar.violations == []
+        assert double.calendar.mails == []
+
+
+@pytest.fixture
+def desk(tmp_path: Path, google: GoogleDouble, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of an installation to which Ann's and Bob's Google calendars are linked."""
+    environment = {
+        "TWINBOX_DATA_DIR": str(tmp_path / "data"),
+        "TWINBOX_KEYS": make_key(),
+        "TWINBOX_ALLOW_NETWORKS": "127.0.0.0/8",
+        "TWINBOX_GOOGLE_BASE_URL": google.base_url,
+    }
+    twinbox = Terminal(monkeypatch, environment)
+    secret = ("--client-id", CLIENT_ID, "--client-secret-stdin")
+    done(twinbox("provider", "set", "gmail", *secret, stdin=CLIENT_SECRET + "\n"))
+    for address in (ANN, BOB):
+        done(twinbox("user", "add", address))
+        google.auto_consent = Consent(user=address)
+        link = ("account", "link", "--provider", "gmail", "--user", address, "--channels", "calendar")
+        done(twinbox.browsing(*link, visit=browser))
+    return twinbox
+
+
+@pytest.fixture
+def book(google: GoogleDouble) -> CalendarBook:
+    return google.calendar.book(ANN)
+
+
+def browser(url: str) -> None:
+    """Opens the address and follows the redirect to the command that waits for it."""
+    with httpx2.Client(trust_env=False) as client:
+        answer = client.get(url)
+        client.get(answer.headers["location"])
+
+
+def done(outcome: Outcome) -> Outcome:
+    assert outcome.code == 0, outcome
+    return outcome
+
+
+def sync(desk: Terminal, account: str = ANN, *options: str) -> Outcome:
+    return desk("sync", "start", account, "--channel", "calendar", "--wait", *options)
+
+
+def plan(desk: Terminal, account: str = ANN) -> Outcome:
+    return desk("sync", "plan", account, "--channel", "calendar")
+
+
+def add(desk: Terminal, title: str, *options: str) -> str:
+    """An activity of Ann's; its id."""
+    when = ("--start", f"{SOON:%Y-%m-%dT%H:%M}", "--title", title)
+    return str(done(desk("activities", "add", "--owner", ANN, *when, *options, "--json")).json["id"])
+
+
+def make(book: CalendarBook, title: str, *guests: str, **fields: object) -> str:
+    """An event that Ann makes at Google; its id."""
+    return book.create(title, SOON, SOON + HOUR, guests=guests, **fields)
+
+
+def flat(text: str) -> str:
+    """Text without the line breaks of a table."""
+    return " ".join(text.split())
+
+
+def test_what_is_done_to_events_is_told_in_words_of_a_calendar(desk: Terminal, book: CalendarBook) -> None:
+    one = make(book, "Kickoff")
+    call = add(desk, "Call")
+    told = flat(done(plan(desk)).out)
+    assert "is in the calendar at the provider" in told
+    assert "is to be shown in the calendar" in told
+    run = done(sync(desk, ANN, "--json")).json
+    told += flat(done(desk("runs", "show", run["id"])).out)
+    book.delete(one)
+    done(desk("activities", "cancel", call))
+    left = flat(done(plan(desk)).out)
+    assert "cancel in the CRM Kickoff" in left
+    assert "take out of the calendar Call was deleted, cancelled or hidden in the CRM" in left
+    assert [word for word in ("tag", "group") if word in (told + left).split()] == []
