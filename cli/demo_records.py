@@ -29,7 +29,7 @@ _WORDS = {
     (Channel.CONTACTS, "deselect", "remote"): "taken out of the label",
     (Channel.CALENDAR, "select", "local"): "brought back in the CRM",
     (Channel.CALENDAR, "select", "remote"): "put into the calendar",
-    (Channel.CALENDAR, "deselect", "local"): "cancelled in the CRM",
+    (Channel.CALENDAR, "deselect", "local"): "gone from the calendar",
     (Channel.CALENDAR, "deselect", "remote"): "taken off the calendar",
 }
 _SAME_WORDS = {
