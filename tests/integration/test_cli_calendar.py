@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -89,7 +90,7 @@ def add(desk: Terminal, title: str, *options: str) -> str:
     return str(done(desk("activities", "add", "--owner", ANN, *when, *options, "--json")).json["id"])
 
 
-def make(book: CalendarBook, title: str, *guests: str, **fields: object) -> str:
+def make(book: CalendarBook, title: str, *guests: str, **fields: Any) -> str:
     """An event that Ann makes at Google; its id."""
     return book.create(title, SOON, SOON + HOUR, guests=guests, **fields)
 
