@@ -72,11 +72,11 @@ _TEXTS = {
 }
 # Records that take part by their time have neither tag nor group.
 _TEXTS_BY_TIME = {
-    Reason.NEW_IN_CRM: "is to be shown in the calendar and is not at the provider yet",
-    Reason.NEW_AT_PROVIDER: "is in the calendar at the provider and not in the CRM yet",
+    Reason.NEW_IN_CRM: "is to be shown in the calendar and is not there yet",
+    Reason.NEW_AT_PROVIDER: "is in the calendar and not in the CRM yet",
     Reason.DELETED_IN_CRM: "was deleted, cancelled or hidden in the CRM",
     Reason.TAGGED_AGAIN: "is to be shown in the calendar again",
-    Reason.GROUPED_AGAIN: "is in the calendar at the provider again",
+    Reason.GROUPED_AGAIN: "is in the calendar again",
 }
 
 

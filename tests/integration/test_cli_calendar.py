@@ -104,7 +104,7 @@ def test_what_is_done_to_events_is_told_in_words_of_a_calendar(desk: Terminal, b
     one = make(book, "Kickoff")
     call = add(desk, "Call")
     told = flat(done(plan(desk)).out)
-    assert "is in the calendar at the provider" in told
+    assert "is in the calendar and not in the CRM yet" in told
     assert "is to be shown in the calendar" in told
     run = done(sync(desk, ANN, "--json")).json
     told += flat(done(desk("runs", "show", run["id"])).out)
