@@ -22,6 +22,7 @@ from core.replica import Scope
 from core.types import Channel
 from models.accounts import AccountRow
 from models.syncing import ChannelRow
+from sync.account_rows import channel_of
 from sync.app import App
 from sync.channel_tag import own_tag
 from sync.lease import Lease
@@ -157,9 +158,9 @@ def _keep_settings(session: Session, row: ChannelRow, settings: dict[str, Any]) 
 def _channel(app: App, account_id: str, channel: Channel) -> tuple[AccountRow, ChannelRow]:
     with app.db.reading() as session:
         account = session.get(AccountRow, account_id)
-        row = session.get(ChannelRow, (account_id, channel.value))
-    if account is None or row is None:
-        raise NotFound(f"this account has no {channel} channel", advice=f"Link it again with --channels {channel}.")
+        row = channel_of(session, account_id, channel)
+    if account is None:
+        raise NotFound("there is no such account any more", advice="`twinbox account list` shows all.")
     return account, row
 
 

@@ -114,3 +114,64 @@ def test_what_is_done_to_events_is_told_in_words_of_a_calendar(desk: Terminal, b
     assert "cancel in the CRM Kickoff" in left
     assert "take out of the calendar Call was deleted, cancelled or hidden in the CRM" in left
     assert [word for word in ("tag", "group") if word in (told + left).split()] == []
+
+
+def test_an_account_without_the_channel_says_what_it_syncs(desk: Terminal) -> None:
+    for command in (("sync", "start", ANN), ("sync", "start", ANN, "--wait"), ("account", "mail", ANN)):
+        outcome = desk(*command)
+        assert outcome.code != 0
+        assert "this account has no mail channel" in outcome.err
+        assert "It syncs calendar. Link it again with --channels mail." in outcome.err
+    assert "no contacts channel" in desk("sync", "plan", ANN).err
+
+
+def test_a_run_that_failed_does_not_say_that_nothing_had_changed(desk: Terminal, google: GoogleDouble) -> None:
+    google.calendar.knobs.service_disabled = True
+    outcome = sync(desk)
+    assert outcome.code == 1
+    assert outcome.out.startswith(f"{ANN} calendar: misconfigured\nthe Google Calendar API is switched off")
+    assert "Enable the Google Calendar API" in outcome.out
+
+
+def test_the_status_says_why_a_channel_does_not_get_on_and_what_to_do(desk: Terminal, google: GoogleDouble) -> None:
+    google.calendar.knobs.no_calendar = {ANN}
+    sync(desk)
+    assert done(sync(desk, BOB)).out == f"{BOB} calendar: ok - nothing had changed\n"
+    told = flat(done(desk("status")).out)
+    assert f"{ANN} calendar: misconfigured. Google does not allow access to the calendar of this account" in told
+    assert "must switch the Calendar service on" in told
+    assert f"{BOB} calendar:" not in told
+    google.calendar.knobs.no_calendar = set()
+    done(sync(desk))
+    assert "misconfigured" not in done(desk("status")).out
+
+
+def test_a_pause_is_told_with_what_becomes_of_it(desk: Terminal, google: GoogleDouble) -> None:
+    google.calendar.knobs.requests_per_minute = 0
+    assert "Google asks for a pause\nwhat to do: Nothing is lost: it goes on by itself" in sync(desk).out
+    google.calendar.knobs.requests_per_minute = None
+    add(desk, "Call")
+    google.calendar.knobs.read_only = {ANN}
+    assert "limits on the use of this calendar are used up for some hours" in sync(desk).out
+
+
+def test_what_is_known_of_a_dropped_occurrence_is_its_day(desk: Terminal, book: CalendarBook) -> None:
+    series = make(book, "Weekly", repeat="RRULE:FREQ=WEEKLY")
+    second = SOON + timedelta(days=7)
+    book.cancel_occurrence(book.occurrence(series, second))
+    run = done(sync(desk, ANN, "--json")).json
+    name = f"(occurrence of {second:%Y-%m-%d})"
+    assert name in done(desk("activities", "list", "--cancelled")).out
+    told = done(desk("runs", "show", run["id"])).out
+    assert name in told
+    assert "\nevent " in told
+
+
+def test_an_open_invitation_says_so_and_an_answer_is_told(desk: Terminal, google: GoogleDouble) -> None:
+    one = make(google.calendar.book(ANN), "Kickoff", BOB)
+    done(sync(desk))
+    [row] = done(desk("activities", "list", "--json")).json
+    assert f"{BOB} (no answer yet)" in done(desk("activities", "show", row["id"])).out
+    google.calendar.book(BOB).answer(one, "declined")
+    done(sync(desk))
+    assert f"{BOB} (declined)" in done(desk("activities", "show", row["id"])).out
