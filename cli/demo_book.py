@@ -13,7 +13,7 @@ from core.contact import Contact, from_json
 from core.types import Channel
 from models.contact_queries import contact_record
 from models.contacts import ContactRow
-from models.link_queries import contact_history
+from models.link_queries import history_of
 from sandbox.google.people_book import Book
 from sandbox.world_letters import ANNA_ADDRESS
 from sync.contact_book import change_contact, find
@@ -110,7 +110,7 @@ def lost_lately(stage: Stage, who: str) -> list[tuple[str, str, str, str]]:
     """What a contact lost in the newest conflict, told: (field, side, value that lost, value that was kept)."""
     world, contact_id = stage.world, mine(stage, who).id
     with world.app.db.reading() as session:
-        last = next((one for one in contact_history(session, world.workspace, contact_id) if one["lost"]), None)
+        last = next((one for one in history_of(session, world.workspace, contact_id) if one["lost"]), None)
     if last is None:
         raise CheckFailed("the value that lost can be seen", "a value", "none")
     found = [(one["field"], one["side"], str(one["value"]), str(one["kept"])) for one in last["lost"]]

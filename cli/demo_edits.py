@@ -21,7 +21,7 @@ from cli.demo_records import crm_now, deed_in_words
 from cli.demo_story import CheckFailed, Stage, Step, check, part
 from core.contact import Entry
 from core.types import Channel
-from models.link_queries import contact_history, explain_contact
+from models.link_queries import explain_contact, history_of
 from sandbox.world_people import CLUB, HELENE, JUERGEN, KATRIN, PRIYA, TOM
 from sync.undo import undo_field, undo_run
 
@@ -136,7 +136,7 @@ def explained(stage: Stage) -> None:
         for who in (TOM, "crm-2009", KATRIN):
             row = mine(stage, who)
             found.append((row.name, *_standing(explain_contact(session, row, account=stage.account_id))))
-        history = contact_history(session, world.workspace, mine(stage, TOM).id)
+        history = history_of(session, world.workspace, mine(stage, TOM).id)
     for name, state, why in found:
         stage.screen.tell("Twinbox", f"{name}: {state}. {why}")
     check(stage, "each has an answer", ["in step", "left out", "left out"], [state for _, state, _ in found])

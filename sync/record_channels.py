@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.calendar_settings import CalendarSettings
+from core.calendar_settings import CalendarSettings, day_begins
 from core.contact import Contact
 from core.contact_settings import ContactSettings
 from core.errors import NotFound
@@ -140,11 +140,6 @@ def _open(
         )
     finally:
         replica.close()
-
-
-def day_begins(day: date) -> datetime:
-    """The earliest instant at which a day begins anywhere on earth (UTC+14)."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=14)
 
 
 def _keep_settings(session: Session, row: ChannelRow, settings: dict[str, Any]) -> None:

@@ -175,3 +175,64 @@ def test_an_open_invitation_says_so_and_an_answer_is_told(desk: Terminal, google
     google.calendar.book(BOB).answer(one, "declined")
     done(sync(desk))
     assert f"{BOB} (declined)" in done(desk("activities", "show", row["id"])).out
+
+
+def why(desk: Terminal, activity: str, *options: str) -> dict[str, tuple[str, str]]:
+    """By account: where the activity stands, and why."""
+    told = done(desk("why", activity, *options, "--json")).json
+    return {one["address"]: (one["state"], one["why"]) for one in told["accounts"]}
+
+
+def test_each_activity_says_where_it_stands_with_each_calendar(desk: Terminal, book: CalendarBook) -> None:
+    call, hidden = add(desk, "Call", "--invite", BOB), add(desk, "Homework", "--no-show")
+    assert why(desk, call) == {
+        ANN: ("due", "It is to be shown in the calendar; the next run puts it there."),
+        BOB: ("left out", "This calendar does not show it, or its own sync has not seen it yet."),
+    }
+    done(sync(desk))
+    done(sync(desk, BOB))
+    assert why(desk, call)[ANN] == ("in step", "It is in this calendar, which decides its text.")
+    assert why(desk, call)[BOB] == ("in step", f"This calendar shows it too; {ANN} decides its text.")
+    assert why(desk, hidden, "--account", ANN) == {ANN: ("left out", "It is not to be shown in a calendar.")}
+    done(desk("activities", "edit", call, "--title", "Call back"))
+    assert why(desk, call)[ANN] == ("due", "It was changed in the CRM; the next run takes that to the provider.")
+    done(sync(desk))
+    told = flat(done(desk("why", call)).out)
+    assert "Call back" in told
+    assert "update at the provider changed in the CRM title" in told
+    done(desk("activities", "cancel", call))
+    state, reason = why(desk, call)[ANN]
+    assert (state, reason[:20]) == ("left out", "It was cancelled on ")
+
+
+def test_a_meeting_before_the_chosen_day_or_of_somebody_else_says_so(desk: Terminal, google: GoogleDouble) -> None:
+    google.calendar.outsider(TOM).create("Visit", SOON, SOON + HOUR, guests=[ANN])
+    done(sync(desk))
+    [visit] = done(desk("activities", "list", "--json")).json
+    assert why(desk, visit["id"])[ANN][0] == "in step"
+    done(desk("activities", "delete", visit["id"]))
+    done(sync(desk))
+    assert why(desk, visit["id"])[ANN][1].startswith("It was deleted in the CRM on ")
+    done(desk("activities", "restore", visit["id"]))
+    assert why(desk, visit["id"])[ANN] == ("left out", "Somebody else organizes it, and it left this calendar.")
+    old = add(desk, "Old", "--start", "2020-03-02T10:00")
+    assert why(desk, old)[ANN][1].startswith("It ends before 20")
+
+
+def test_why_tells_nobody_but_its_owner_of_a_private_activity(desk: Terminal) -> None:
+    one = add(desk, "Dentist", "--private", "--location", "Seestr. 4")
+    done(sync(desk))
+    for options in ((), ("--as", BOB)):
+        told = done(desk("why", one, *options))
+        assert "Dentist" not in told.out
+        assert "It is private" in told.out
+        assert done(desk("why", one, *options, "--json")).json["accounts"] == []
+    assert "Dentist" in done(desk("why", one, "--as", ANN)).out
+    assert why(desk, one, "--as", ANN)[ANN][0] == "in step"
+
+
+def test_why_of_what_nobody_knows_names_both_places_to_look(desk: Terminal) -> None:
+    outcome = desk("why", "nobody@example.com")
+    assert outcome.code == 1
+    assert "no contact or activity" in outcome.err
+    assert "`twinbox activities list`" in outcome.err
