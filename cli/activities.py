@@ -33,6 +33,7 @@ from sync.activity_book import (
 from sync.users import find_user
 
 AGENDA = timedelta(days=31)
+_ANSWERS = {"needsAction": "no answer yet"}  # all others are words as they are
 
 app = typer.Typer(help="Activities of the CRM: meetings, series, days.", no_args_is_help=True)
 
@@ -90,7 +91,8 @@ def _line(row: Record) -> Record:
     notes = [str(row["problem"])] if row["problem"] else ["repeats"] if row["repeats"] and not row["original"] else []
     notes += [f"{len(row['participants'])} invited"] if row["participants"] else []
     times = {"from": _in_utc(row["start"]), "to": _in_utc(row["end"])}
-    title = row["title"] or "(no title)"
+    occurrence = f"(occurrence of {row['original'][:10]})" if row["original"] else "(no title)"
+    title = row["title"] or occurrence
     return row | times | {"short": row["id"][:8], "title": title, "more": ", ".join(notes)}
 
 
@@ -132,7 +134,7 @@ def _change(one: Mapping[str, Any]) -> str:
 
 def _person(one: Mapping[str, Any]) -> str:
     name = one["contact_name"] or one["name"]
-    about = [one["response"], *(word for word in ("optional", "resource") if one[word])]
+    about = [_ANSWERS.get(one["response"], one["response"]), *(word for word in ("optional", "resource") if one[word])]
     about += [f"contact {one['contact'][:8]}"] if one["contact"] else []
     return f"{name} <{one['email']}> ({', '.join(about)})" if name else f"{one['email']} ({', '.join(about)})"
 

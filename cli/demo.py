@@ -18,11 +18,13 @@ from typing import Annotated
 import structlog
 import typer
 
+from cli.demo_calendar import CALENDARS
 from cli.demo_contacts import MEETING
 from cli.demo_edits import EDITS
 from cli.demo_leaving import LEAVING
 from cli.demo_linking import AFTER, BEFORE, END
 from cli.demo_mail import STEPS
+from cli.demo_meetings import MEETINGS
 from cli.demo_play import person, play_on, touring
 from cli.demo_screen import Screen, open_screen
 from cli.demo_story import Ending, Stage, Step, play
@@ -30,7 +32,7 @@ from cli.demo_world import demo_world
 from core.errors import Misconfigured
 
 TITLE = "Twinbox with a stand-in for Google: no account needed, nothing leaves this machine"
-STORY = (*BEFORE, *STEPS, *MEETING, *EDITS, *LEAVING, *AFTER)
+STORY = (*BEFORE, *STEPS, *MEETING, *EDITS, *LEAVING, *CALENDARS, *MEETINGS, *AFTER)
 TOUR = (*STORY, *END)
 
 app = typer.Typer(add_completion=False)

@@ -1,21 +1,19 @@
-"""What the steps of `twinbox demo` about contacts share: the hands on both sides, a run told in words, what is held.
+"""What the steps of `twinbox demo` about contacts share: the hands on both sides, and how the two compare.
 The steps are `cli.demo_contacts`, `cli.demo_edits` and `cli.demo_leaving`."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from cli.demo_story import CheckFailed, Record, Stage, check, sync
+from cli.demo_records import tell_plan, told_sync
+from cli.demo_story import CheckFailed, Stage, check
 from core.contact import Contact, from_json
 from core.types import Channel
 from models.contact_queries import contact_record
 from models.contacts import ContactRow
-from models.link_queries import contact_history, run_deeds
+from models.link_queries import history_of
 from sandbox.google.people_book import Book
 from sandbox.world_letters import ANNA_ADDRESS
 from sync.contact_book import change_contact, find
@@ -24,22 +22,8 @@ from sync.record_channels import opened_contacts
 from sync.records import Preview, plan_records
 from sync.run import RunReport
 
-# A run by itself comes every ten minutes, and so long Google's lists may lag behind what was written.
-TURN = timedelta(minutes=11)
 READS = {"connections.list", "contactGroups.list", "people.batchGet"}
 QUIET = {"connections.list": 1, "contactGroups.list": 1}
-
-_TABLES = ("contacts", "contact_tags", "tags", "links", "sent", "decisions", "set_aside", "history", "runs", "channels")
-_WORDS = {
-    ("create", "local"): "made in the CRM",
-    ("create", "remote"): "made at Google",
-    ("update", "local"): "updated in the CRM",
-    ("update", "remote"): "updated at Google",
-    ("select", "local"): "tagged in the CRM",
-    ("select", "remote"): "put under the label",
-    ("deselect", "local"): "untagged in the CRM",
-    ("deselect", "remote"): "taken out of the label",
-}
 
 
 # ---- Anna at Google ----------------------------------------------------------------------------------------
@@ -122,33 +106,11 @@ def choice(stage: Stage) -> ContactsChoice:
     return contacts_choice(stage.world.app, stage.world.workspace, stage.account_id)
 
 
-def crm_now(stage: Stage) -> dict[str, list[Any]]:
-    """Every row the service keeps about contacts, runs and channels."""
-    return {name: _read(stage, f"select * from {name}") for name in _TABLES}  # noqa: S608
-
-
-def _read(stage: Stage, query: str) -> list[Any]:
-    file = stage.world.app.settings.data_dir / "twinbox.db"
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-        return database.execute(query).fetchall()
-
-
-def pairs(stage: Stage) -> dict[str, str]:
-    """The pairs that are in step: who is who, by the id in the CRM and the resource name at Google."""
-    return dict(_read(stage, "select local_id, remote_id from links where active"))
-
-
-def rows_of(stage: Stage, *tables: str) -> dict[str, list[Any]]:
-    """The rows of some of these tables."""
-    now = crm_now(stage)
-    return {name: sorted(now[name], key=str) for name in tables}
-
-
 def lost_lately(stage: Stage, who: str) -> list[tuple[str, str, str, str]]:
     """What a contact lost in the newest conflict, told: (field, side, value that lost, value that was kept)."""
     world, contact_id = stage.world, mine(stage, who).id
     with world.app.db.reading() as session:
-        last = next((one for one in contact_history(session, world.workspace, contact_id) if one["lost"]), None)
+        last = next((one for one in history_of(session, world.workspace, contact_id) if one["lost"]), None)
     if last is None:
         raise CheckFailed("the value that lost can be seen", "a value", "none")
     found = [(one["field"], one["side"], str(one["value"]), str(one["kept"])) for one in last["lost"]]
@@ -198,37 +160,11 @@ def plan(stage: Stage) -> Preview:
     stage.world.google.people.calls.clear()
     with opened_contacts(stage.world.app, stage.account_id) as run:
         made = plan_records(run)
-    _tell_all(stage, "would", [(line["action"], line["why"], line["name"]) for line in made.lines])
+    tell_plan(stage, made)
     return made
 
 
 def sync_contacts(stage: Stage, outcome: str = "ok") -> RunReport:
     """Let eleven minutes pass, sync Anna's contacts, tell what was done to whom and why, and insist on the outcome."""
-    stage.world.clock.advance(TURN.total_seconds())
     stage.world.google.people.calls.clear()
-    report = sync(stage, Channel.CONTACTS)
-    _tell_all(stage, "did", [(deed_in_words(one), one["why"], one["name"]) for one in deeds(stage, report.run_id)])
-    if report.outcome != outcome:
-        raise CheckFailed(f"the run ends as {outcome}", outcome, f"{report.outcome} {report.error} {report.advice}")
-    return report
-
-
-def deeds(stage: Stage, run_id: str) -> list[Record]:
-    """What a run did, in order."""
-    with stage.world.app.db.reading() as session:
-        return run_deeds(session, stage.world.workspace, run_id)
-
-
-def deed_in_words(one: Record) -> str:
-    """What was done to a contact, and where."""
-    return _WORDS[one["action"], one["side"]]
-
-
-def _tell_all(stage: Stage, who: str, done: list[tuple[str, str, str]]) -> None:
-    """One line for all to whom the same was done for the same reason."""
-    people: dict[tuple[str, str], list[str]] = {}
-    for what, why, name in done:
-        people.setdefault((what, why), []).append(name)
-    for (what, why), names in people.items():
-        stage.screen.tell(who, f"{what}: {', '.join(sorted(names))} ({why})")
-        who = ""
+    return told_sync(stage, Channel.CONTACTS, outcome)

@@ -10,8 +10,6 @@ from cli.demo_book import (
     calls,
     choice,
     contact,
-    crm_now,
-    deeds,
     google_now,
     has_tag,
     in_step,
@@ -20,10 +18,10 @@ from cli.demo_book import (
     mine,
     plan,
     put_under,
-    rows_of,
     sync_contacts,
     theirs,
 )
+from cli.demo_records import crm_now, deeds, rows_of
 from cli.demo_story import CheckFailed, Stage, Step, check, overview, part
 from core.contact import from_json
 from core.errors import BadInput

@@ -4,13 +4,17 @@ Asking for a key is `cli.demo_play`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
-from cli.demo_book import book, choice, edit_mine, label, members, pairs, put_under, theirs
+from cli.demo_agenda import activity, calendar, edit, event_id
+from cli.demo_book import book, choice, edit_mine, label, members, put_under, theirs
 from cli.demo_linking import through_consent
 from cli.demo_mail import deliver
-from cli.demo_story import Stage, overview, sync
+from cli.demo_records import pairs
+from cli.demo_story import CheckFailed, Stage, overview, sync
 from core.types import Channel
 from sandbox.world_letters import ANNA_ADDRESS, question
+from sandbox.world_meetings import FAIR, JONAS, TEAM
 from sandbox.world_people import LEO, PRIYA, TOM
 from sync.held import discard_held
 
@@ -95,7 +99,7 @@ def _emptied(stage: Stage) -> str:
 
 def _put_back(stage: Stage) -> str:
     under = label(stage)
-    known = sorted(book(stage).persons().keys() & set(pairs(stage).values()))
+    known = sorted(book(stage).persons().keys() & set(pairs(stage, Channel.CONTACTS).values()))
     book(stage).put_under(under, *known)
     return f"Anna put {len(known)} people back under the label. Press c to sync contacts."
 
@@ -114,6 +118,45 @@ def _sync_contacts(stage: Stage) -> str:
     return f"{told} {report.advice}".strip()
 
 
+# ---- calendar ----------------------------------------------------------------------------------------------
+
+
+def _invited(stage: Stage) -> str:
+    start = stage.world.clock.now() + timedelta(days=1)
+    title = f"Meeting of {start:%H:%M:%S}"
+    calendar(stage).create(title, start, start + timedelta(hours=1), guests=[JONAS, TOM])
+    return f"Anna made {title!r} at Google and invited Jonas and Tom. Press a to sync both calendars."
+
+
+def _moved_on(stage: Stage) -> str:
+    now = stage.world.clock.now()
+    ahead = calendar(stage).expanded(now, now + timedelta(weeks=9))
+    due = next((one for one in ahead if one.get("summary") == TEAM), None)
+    if due is None:
+        raise CheckFailed("a team meeting is still to come", "one", "none")
+    times = (datetime.fromisoformat(due[name]["dateTime"]) + timedelta(hours=1) for name in ("start", "end"))
+    calendar(stage).move_occurrence(due["id"], *times)
+    return "Anna put the next team meeting an hour later at Google. Press a to sync both calendars."
+
+
+def _fair_moved(stage: Stage) -> str:
+    hall = f"Hall {stage.world.clock.now():%S}"
+    edit(stage, activity(stage, FAIR)["id"], location=hall)
+    return f"In the CRM the fair is in {hall!r} now. Press a to sync both calendars."
+
+
+def _called_off(stage: Stage) -> str:
+    calendar(stage).delete(event_id(stage, TEAM))
+    return "Anna deleted all team meetings at Google. Press a to see what the CRM keeps."
+
+
+def _sync_calendars(stage: Stage) -> str:
+    reports = [sync(stage, Channel.CALENDAR, account=one) for one in (stage.account_id, stage.colleague_account_id)]
+    row = overview(stage, Channel.CALENDAR)
+    told = f"{row['activities']} activities are in Anna's calendar, the channel is {row['state'].replace('_', ' ')}."
+    return f"{told} {reports[0].advice}".strip()
+
+
 DEEDS: Mapping[str, tuple[str, Deed]] = {
     "d": ("mail: a message arrives", _deliver),
     "l": ("mail: the newest message is read and labelled", _label),
@@ -128,6 +171,11 @@ DEEDS: Mapping[str, tuple[str, Deed]] = {
     "g": ("contacts: Anna puts everybody back", _put_back),
     "n": ("contacts: somebody discards what is held", _discarded),
     "c": ("contacts: Twinbox syncs", _sync_contacts),
+    "m": ("calendar: Anna invites Jonas and Tom", _invited),
+    "v": ("calendar: Anna moves the next team meeting at Google", _moved_on),
+    "w": ("calendar: the CRM puts the fair into another hall", _fair_moved),
+    "x": ("calendar: Anna deletes the team meetings at Google", _called_off),
+    "a": ("calendar: Twinbox syncs, Anna's and that of Jonas", _sync_calendars),
     "r": ("Anna takes the access back", _revoke),
     "k": ("Anna links the account again", _relink),
 }
@@ -143,5 +191,10 @@ COMMANDS = (
     (f"undo --contact {TOM} --field title", "take that back, on both sides"),
     (f"contacts tag 'My clients' {LEO}", "take somebody in"),
     (f"settings contacts {ANNA_ADDRESS}", "tag, label and period"),
+    ("activities list --expand", 'the meetings of 31 days, private ones as "busy"'),
+    (f"activities list --as {ANNA_ADDRESS}", "as Anna sees them"),
+    (f"sync plan {ANNA_ADDRESS} --channel calendar", "what a sync of her calendar would do"),
+    (f"sync start {JONAS} --channel calendar --wait", "do it, for her colleague"),
+    (f"activities export --as {JONAS}", "as iCalendar; with a name, into a file"),
     ("runs list", "what was run; `runs show RUN` says what it did"),
 )

@@ -8,8 +8,6 @@ from dataclasses import replace
 from cli.demo_book import (
     book,
     contact,
-    crm_now,
-    deed_in_words,
     edit_mine,
     google_now,
     in_step,
@@ -19,9 +17,11 @@ from cli.demo_book import (
     sync_contacts,
     theirs,
 )
+from cli.demo_records import crm_now, deed_in_words
 from cli.demo_story import CheckFailed, Stage, Step, check, part
 from core.contact import Entry
-from models.link_queries import contact_history, explain_contact
+from core.types import Channel
+from models.link_queries import explain_contact, history_of
 from sandbox.world_people import CLUB, HELENE, JUERGEN, KATRIN, PRIYA, TOM
 from sync.undo import undo_field, undo_run
 
@@ -136,12 +136,12 @@ def explained(stage: Stage) -> None:
         for who in (TOM, "crm-2009", KATRIN):
             row = mine(stage, who)
             found.append((row.name, *_standing(explain_contact(session, row, account=stage.account_id))))
-        history = contact_history(session, world.workspace, mine(stage, TOM).id)
+        history = history_of(session, world.workspace, mine(stage, TOM).id)
     for name, state, why in found:
         stage.screen.tell("Twinbox", f"{name}: {state}. {why}")
     check(stage, "each has an answer", ["in step", "left out", "left out"], [state for _, state, _ in found])
     stage.screen.tell("", "what was done to Tom, newest first:")
-    done = [(deed_in_words(one), one["why"]) for one in history[:4]]
+    done = [(deed_in_words(Channel.CONTACTS, one), one["why"]) for one in history[:4]]
     stage.screen.rows(("what was done", "because it"), (20, 60), done)
     fields = {name for one in history for name in one["changes"]}
     check(stage, "his history names every field that travelled", True, {"title", "phones", "notes"} <= fields)

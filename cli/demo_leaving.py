@@ -15,11 +15,11 @@ from cli.demo_book import (
     members,
     mine,
     plan,
-    rows_of,
     sync_contacts,
     theirs,
 )
 from cli.demo_contacts import LABEL, TAG
+from cli.demo_records import rows_of
 from cli.demo_story import Stage, Step, check, overview, part
 from core.types import Channel
 from models.link_queries import held_of_run

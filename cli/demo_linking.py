@@ -6,13 +6,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from html import unescape
 
 import httpx2
 
-from cli.demo_book import book, edit_mine, google_now, in_step, label, pairs, rows_of, sync_contacts, theirs
+from cli.demo_agenda import activities, calendar, event_id, letters, same_there, sync_calendar
+from cli.demo_book import book, edit_mine, google_now, in_step, label, sync_contacts, theirs
 from cli.demo_mail import deliver
+from cli.demo_records import pairs, rows_of
 from cli.demo_story import (
+    Audience,
     CheckFailed,
     Stage,
     Step,
@@ -30,6 +34,7 @@ from cli.loopback import Page, listening
 from core.errors import NeedsRelink, Transient, TwinboxError
 from core.types import Channel
 from sandbox.world_letters import ANNA_ADDRESS, question
+from sandbox.world_meetings import FAIR
 from sandbox.world_people import HELENE, OLIVIA
 from sync.account_rows import LinkedAccount
 from sync.linking import LinkRequest, begin_link, finish_link
@@ -38,8 +43,9 @@ from sync.users import add_user
 
 _TICKED = re.compile(r'name="granted" value="([^"]*)"')
 _LOOK_SECONDS = 0.1
-CHANNELS = (Channel.MAIL, Channel.CONTACTS)
+CHANNELS = (Channel.MAIL, Channel.CONTACTS, Channel.CALENDAR)
 NEW_NUMBER = "+33 1 70 18 99 42"
+NEW_HALL = "Hall 7"
 
 
 def start(stage: Stage) -> None:
@@ -53,7 +59,7 @@ def start(stage: Stage) -> None:
 
 
 def link(stage: Stage) -> None:
-    """Anna links her account: mail and contacts."""
+    """Anna links her account: mail, contacts and calendar."""
     world = stage.world
     user = add_user(world.app, world.workspace, ANNA_ADDRESS, external_id="crm-1001", name="Anna Keller")
     stage.user_id = user.id
@@ -64,8 +70,8 @@ def link(stage: Stage) -> None:
     stage.screen.tell("Twinbox", "trades it for tokens, checks who signed in, and seals them (AES-256-GCM)")
     check(
         stage,
-        f"{linked.address} is linked, mail and contacts are due",
-        ("linked", {"mail": "due", "contacts": "due"}),
+        f"{linked.address} is linked; mail, contacts and calendar are due",
+        ("linked", dict.fromkeys(CHANNELS, "due")),
         (linked.state, dict(linked.channels)),
     )
     check(stage, "the tokens are nowhere in the database in clear", False, _tokens_in_clear(world))
@@ -117,7 +123,9 @@ def relinked(stage: Stage) -> None:
     stage.screen.tell("Gmail", "meanwhile one message arrived")
     book(stage).edit(theirs(stage, HELENE), {"phoneNumbers": [{"value": NEW_NUMBER, "type": "mobile"}]})
     edit_mine(stage, OLIVIA, title="Head of support")
-    stage.screen.tell("Google", "meanwhile Anna gave Hélène a new number, and the CRM Olivia another position")
+    calendar(stage).edit(event_id(stage, FAIR), location=NEW_HALL)
+    stage.screen.tell("Google", f"meanwhile Anna gave Hélène a new number, and the fair is in {NEW_HALL}")
+    stage.screen.tell("CRM", "meanwhile Olivia got another position")
     linked = through_consent(stage, relink=stage.account_id)
     stage.screen.tell("Google", "Anna consents again")
     stage.screen.tell("Twinbox", "knows her by Google's subject id and repairs the account it has")
@@ -132,9 +140,9 @@ def relinked(stage: Stage) -> None:
     check(stage, "all earlier messages are still there", True, ids <= {row["id"] for row in stored(stage)})
 
 
-def contacts_go_on(stage: Stage) -> None:
-    """The contacts go on where they were."""
-    before = pairs(stage)
+def go_on(stage: Stage) -> None:
+    """Contacts and calendar go on where they were."""
+    before, meetings = (pairs(stage, channel) for channel in (Channel.CONTACTS, Channel.CALENDAR))
     stage.screen.tell("Twinbox", "still has the pairs and its sync tokens: it asks for what was missed, no more")
     report = sync_contacts(stage)
     check(
@@ -143,19 +151,20 @@ def contacts_go_on(stage: Stage) -> None:
         {"updated in the CRM": 1, "updated at the provider": 1},
         report.counts,
     )
-    check(stage, f"the same {len(before)} pairs as before", before, pairs(stage))
+    check(stage, f"the same {len(before)} pairs as before", before, pairs(stage, Channel.CONTACTS))
     in_step(stage, "both sides hold the same", HELENE, OLIVIA)
-
-
-def _pairs(stage: Stage) -> list[tuple[object, ...]]:
-    return [row[:4] for row in rows_of(stage, "links")["links"]]
+    report = sync_calendar(stage)
+    found = (report.counts, pairs(stage, Channel.CALENDAR))
+    check(stage, f"so it is with her {len(meetings)} meetings", ({"updated in the CRM": 1}, meetings), found)
+    same_there(stage, "the fair is in the same hall on both sides", FAIR)
 
 
 def removed(stage: Stage) -> None:
     """The account is removed."""
     world = stage.world
-    kept, there_too = len(stored(stage)), google_now(stage)
+    kept, there_too, agenda = len(stored(stage)), google_now(stage), calendar(stage).events()
     people, under = rows_of(stage, "contacts", "contact_tags"), label(stage)
+    count = len(activities(stage))
     there = len(world.gmail.mail.snapshot(ANNA_ADDRESS))
     stage.screen.tell("CRM", "the account is removed, its mail shall stay (twinbox account remove)")
     receipt = remove(world.app, world.workspace, stage.account_id)
@@ -171,20 +180,35 @@ def removed(stage: Stage) -> None:
     )
     check(stage, f"the {kept} stored messages can still be read here", kept, len(stored(stage)))
     check(stage, "nothing was deleted at Gmail", there, len(world.gmail.mail.snapshot(ANNA_ADDRESS)))
-    stage.screen.tell(
-        "", f"pairs of contacts forgotten, parted ones too: {receipt.records_unlinked}; the contacts stay"
-    )
+    stage.screen.tell("", f"pairs forgotten, parted ones too: {receipt.records_unlinked}; contacts and activities stay")
     check(stage, "the CRM has its contacts with their tags", people, rows_of(stage, "contacts", "contact_tags"))
+    check(stage, f"and its {count} activities", count, len(activities(stage)))
     check(
         stage,
-        "Anna has all of hers, and her label",
-        (there_too, True),
-        (google_now(stage), under in book(stage).groups()),
+        "Anna has all of hers, her label and her calendar",
+        (there_too, True, agenda),
+        (google_now(stage), under in book(stage).groups(), calendar(stage).events()),
     )
-    check(stage, "in the whole story nothing was ever deleted at Google", [], world.google.people.violations)
+    forbidden = [*world.google.people.violations, *world.google.calendar.violations]
+    check(stage, "in the whole story no contact was deleted at Google", [], forbidden)
+    check(stage, "and no guest was mailed by Twinbox", [], letters(stage))
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who links: the address at Google, the user of the CRM, what shall be synced."""
+
+    address: str
+    user_id: str
+    channels: tuple[Channel, ...]
 
 
 def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
+    """Anna links, or links again. Raises what linking raises, Transient when nobody consents."""
+    return consented(stage, Owner(ANNA_ADDRESS, stage.user_id, CHANNELS), stage.audience, relink)
+
+
+def consented(stage: Stage, owner: Owner, audience: Audience, relink: str | None = None) -> LinkedAccount:
     """The whole OAuth flow over a loopback redirect. Raises what linking raises, Transient when nobody consents."""
     app = stage.world.app
     done: list[LinkedAccount | TwinboxError] = []
@@ -198,14 +222,15 @@ def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
         return Page("Linked", "Go on in the terminal; you can close this window.")
 
     with listening() as loopback, ThreadPoolExecutor(1) as pool:
-        request = LinkRequest(stage.world.workspace, stage.user_id, PROVIDER, loopback.redirect_uri, CHANNELS, relink)
+        workspace, redirect = stage.world.workspace, loopback.redirect_uri
+        request = LinkRequest(workspace, owner.user_id, PROVIDER, redirect, owner.channels, relink)
         attempt = begin_link(app, request)
-        stage.audience.invited(attempt.url)
+        audience.invited(attempt.url)
         visit: Future[None] | None = None
         loopback.answer(finish, attempt.state, 0)  # from here on it knows the state, so nobody can come too early
         while not done:
-            if visit is None and stage.audience.consents():
-                visit = pool.submit(consent_by_itself, stage.world, attempt.url)
+            if visit is None and audience.consents():
+                visit = pool.submit(consent_by_itself, stage.world, attempt.url, owner.address)
             if visit is not None and visit.done():
                 visit.result()
             loopback.answer(finish, attempt.state, _LOOK_SECONDS)
@@ -216,7 +241,7 @@ def through_consent(stage: Stage, relink: str | None = None) -> LinkedAccount:
     return done[0]
 
 
-def consent_by_itself(world: DemoWorld, url: str) -> None:
+def consent_by_itself(world: DemoWorld, url: str, address: str) -> None:
     """Play the browser: open the consent page, leave every box ticked, continue, follow the redirect.
 
     Raises CheckFailed when a page is not the expected one.
@@ -226,7 +251,7 @@ def consent_by_itself(world: DemoWorld, url: str) -> None:
         if page.status_code != 200:
             raise CheckFailed("Google shows the consent page", 200, page.status_code)
         ticked = [unescape(scope) for scope in _TICKED.findall(page.text)]
-        form = {"user": ANNA_ADDRESS, "granted": ticked, "decision": "allow"}
+        form = {"user": address, "granted": ticked, "decision": "allow"}
         answer = browser.post(url, data=form)
         if answer.status_code != 302:
             raise CheckFailed("Google sends the browser back", 302, answer.status_code)
@@ -236,12 +261,12 @@ def consent_by_itself(world: DemoWorld, url: str) -> None:
 
 
 BEFORE = part(
-    "Access", Step("A world of its own", start), Step("Anna links her mailbox and contacts", link, brief=False)
+    "Access", Step("A world of its own", start), Step("Anna links mailbox, contacts and calendar", link, brief=False)
 )
 AFTER = part(
     "Access is taken back",
     Step("Anna withdraws the access", revoked, brief=False),
     Step("Anna links it again", relinked),
-    Step("The contacts go on where they were", contacts_go_on),
+    Step("Contacts and calendar go on where they were", go_on),
 )
 END = part("Access is taken back", Step("The account is removed", removed))

@@ -59,6 +59,8 @@ class Stage:
     msgid: int = 0  # at Gmail: the message that steps 5 to 8 follow
     message_id: str = ""  # the same message here
     tag_id: str = ""  # of the tag that decides which contacts are kept in step
+    colleague_id: str = ""  # of Jonas, a user of the same workspace
+    colleague_account_id: str = ""  # his account, which syncs a calendar and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +116,22 @@ def check(stage: Stage, text: str, expected: object, found: object) -> None:
     stage.screen.passed(text)
 
 
-def sync(stage: Stage, channel: Channel = Channel.MAIL, *, bar: bool = False) -> RunReport:
-    """Sync Anna's mail, or another channel, now, and tell what was counted."""
+def sync(stage: Stage, channel: Channel = Channel.MAIL, *, account: str = "", bar: bool = False) -> RunReport:
+    """Sync Anna's mail, or another channel or account, now, and tell what was counted."""
     stage.world.gmail.forget_counters(ANNA_ADDRESS)
     if bar:
         with stage.screen.progress() as told:
-            report = _run(stage, channel, lambda run: told(run.done, run.total, run.phase))
+            report = _run(stage, channel, account, lambda run: told(run.done, run.total, run.phase))
     else:
-        report = _run(stage, channel, lambda _: None)
+        report = _run(stage, channel, account, lambda _: None)
     stage.screen.counts(report.counts, report.outcome)
     if report.error or report.problems:
         stage.screen.tell("", report.error or "; ".join(report.problems))
     return report
 
 
-def _run(stage: Stage, channel: Channel, watch: Callable[[Progress], None]) -> RunReport:
-    return run_sync(stage.world.app, stage.account_id, channel, trigger="manual", watch=watch)
+def _run(stage: Stage, channel: Channel, account: str, watch: Callable[[Progress], None]) -> RunReport:
+    return run_sync(stage.world.app, account or stage.account_id, channel, trigger="manual", watch=watch)
 
 
 def clean_sync(stage: Stage, channel: Channel = Channel.MAIL) -> RunReport:

@@ -22,6 +22,7 @@ from sandbox.gmail import GmailDouble
 from sandbox.google import GoogleDouble
 from sandbox.world import annas_mailbox, fill_mailbox
 from sandbox.world_letters import ANNA_ADDRESS
+from sandbox.world_meetings import JONAS, ZONE, fill_calendar
 from sandbox.world_people import fill_book
 from sync.app import App, build_app
 from sync.registry import ProviderChange, save_provider
@@ -30,13 +31,15 @@ from sync.users import ensure_workspace
 HOST = "127.0.0.1"
 PROVIDER = "gmail"
 # The world begins this long ago, so that the story can let time pass without running ahead of the wall clock.
-HEAD_START = timedelta(hours=8)
+HEAD_START = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
 class DemoWorld:
-    """A running world. `environment` lets `twinbox` commands in another terminal work on it."""
+    """A running world. `began` is the moment its calendars are laid out around; `environment` lets `twinbox` commands
+    in another terminal work on it."""
 
+    began: datetime
     folder: Path
     clock: SandboxClock
     google: GoogleDouble
@@ -69,6 +72,7 @@ def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
         tls = _write_tls(folder)
         clock = SandboxClock()
         clock.advance(-HEAD_START.total_seconds())
+        began = clock.now()
         google = stack.enter_context(_google(clock, None if browser else (tls.certificate, tls.key)))
         gmail = stack.enter_context(_gmail(google, clock, tls))
         settings = _settings(folder, google, tls)
@@ -76,7 +80,7 @@ def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
         stack.callback(app.close)
         _migrate(app)
         workspace = ensure_workspace(app, settings.workspace)
-        _people(google, gmail, clock)
+        _people(google, gmail, began)
         _register(app, workspace, google, gmail)
         environment = {
             f"{PREFIX}DATA_DIR": str(settings.data_dir),
@@ -84,7 +88,7 @@ def demo_world(*, browser: bool) -> Iterator[DemoWorld]:
             f"{PREFIX}CA_FILE": str(tls.ca),
             f"{PREFIX}ALLOW_NETWORKS": f"{HOST}/32",
         }
-        yield DemoWorld(folder, clock, google, gmail, app, workspace, tls.ca, environment)
+        yield DemoWorld(began, folder, clock, google, gmail, app, workspace, tls.ca, environment)
 
 
 @contextmanager
@@ -145,11 +149,15 @@ def _migrate(app: App) -> None:
     upgrade(app)
 
 
-def _people(google: GoogleDouble, gmail: GmailDouble, clock: SandboxClock) -> None:
+def _people(google: GoogleDouble, gmail: GmailDouble, began: datetime) -> None:
     google.users.add(ANNA_ADDRESS, "Anna Keller")
     gmail.add_user(ANNA_ADDRESS)
-    fill_mailbox(gmail, ANNA_ADDRESS, annas_mailbox(clock.now()))
+    fill_mailbox(gmail, ANNA_ADDRESS, annas_mailbox(began))
     fill_book(google.people.book(ANNA_ADDRESS))
+    google.users.add(JONAS, "Jonas Weber")
+    for address in (ANNA_ADDRESS, JONAS):
+        google.calendar.book(address).set_zone(ZONE)
+    fill_calendar(google.calendar.book(ANNA_ADDRESS), began)
 
 
 def _register(app: App, workspace: str, google: GoogleDouble, gmail: GmailDouble) -> None:

@@ -17,6 +17,8 @@ from sync.users import find_account
 
 HeldRun = Annotated[str, typer.Argument(help="The run that is held.")]
 
+_ABOUT = {"contacts": "contact", "calendar": "event"}
+
 app = typer.Typer(help="Runs.", no_args_is_help=True)
 
 
@@ -57,11 +59,17 @@ def show_one(
         show_record(record | {"deeds": deeds, "held": held}, as_json=True)
         return
     show_record(record, as_json=False)
+    about = _ABOUT.get(record["channel"], "record")
     if deeds:
-        columns = {"name": "contact", "what": "what", "why": "because it", "fields": "fields"}
+        columns = {
+            "name": _ABOUT.get(record["channel"], "record"),
+            "what": "what",
+            "why": "because it",
+            "fields": "fields",
+        }
         show_rows([_deed(deed) for deed in deeds], columns, as_json=False, empty="")
     if held and held["lines"]:
-        columns = {"action": "would", "name": "contact", "why": "because it"}
+        columns = {"action": "would", "name": about, "why": "because it"}
         show_rows(held["lines"], columns, as_json=False, empty="")
 
 

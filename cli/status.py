@@ -27,4 +27,7 @@ def status(workspace: InWorkspace = "", as_json: AsJson = False) -> None:
         for row in rows:
             if row["state"] == "held":
                 console().print(safe(f"{row['address']} {row['channel']}: held. {row['reason']} {row['advice']}"))
+            elif row["state"] == "linked" and row["last_error"]:
+                told = f"{row['last_outcome']}. {row['last_error']}. {row['last_advice']}".strip()
+                console().print(safe(f"{row['address']} {row['channel']}: {told}"))
     raise typer.Exit(3 if stuck else 0)

@@ -96,8 +96,11 @@ def _fields(line: dict[str, Any]) -> list[str]:
 
 def summary(address: str, run: dict[str, Any]) -> str:
     """One or two lines that say how a run ended."""
-    counts = cell(run["counts"]) if run["counts"] else "nothing had changed"
-    text = f"{address} {run['channel']}: {run['outcome']} - {counts}"
+    text = f"{address} {run['channel']}: {run['outcome']}"
+    if run["counts"]:
+        text += f" - {cell(run['counts'])}"
+    elif run["outcome"] == "ok":
+        text += " - nothing had changed"
     if run["error"]:
         text += f"\n{run['error']}"
     return text + (f"\nwhat to do: {run['advice']}" if run["advice"] else "")

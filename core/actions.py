@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Reason(enum.StrEnum):
-    """Why an action is taken, as a code; `TEXTS` says it in words."""
+    """Why an action is taken, as a code; `in_words` says it to people."""
 
     NEW_IN_CRM = "new_in_crm"
     NEW_AT_PROVIDER = "new_at_provider"
@@ -44,7 +44,7 @@ class Reason(enum.StrEnum):
     UNDONE = "undone"
 
 
-TEXTS = {
+_TEXTS = {
     Reason.NEW_IN_CRM: "has the tag in the CRM and is not at the provider yet",
     Reason.NEW_AT_PROVIDER: "is in the group at the provider and not in the CRM yet",
     Reason.CHANGED_IN_CRM: "changed in the CRM",
@@ -72,6 +72,20 @@ TEXTS = {
     Reason.IN_DOUBT: "was not in a full listing, and not said to be gone either; looked at again later",
     Reason.UNDONE: "a person took back what a run did",
 }
+# Records that take part by their time have neither tag nor group.
+_TEXTS_BY_TIME = {
+    Reason.NEW_IN_CRM: "is to be shown in the calendar and is not there yet",
+    Reason.NEW_AT_PROVIDER: "is in the calendar and not in the CRM yet",
+    Reason.DELETED_IN_CRM: "was deleted, cancelled or hidden in the CRM",
+    Reason.TAGGED_AGAIN: "is to be shown in the calendar again",
+    Reason.GROUPED_AGAIN: "is in the calendar again",
+}
+
+
+def in_words(reason: Reason, *, by_time: bool) -> str:
+    """A reason as the end of a sentence about a record. `by_time`: of one without tag and group
+    (`core.policy.Policy.has_range`)."""
+    return (_TEXTS_BY_TIME.get(reason) if by_time else None) or _TEXTS[reason]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from core.errors import Misconfigured
@@ -35,3 +35,8 @@ class CalendarSettings:
         """The form that `read` reads."""
         since = self.since.isoformat() if self.since else None
         return {"since": since, "calendar": self.calendar, "calendar_id": self.calendar_id}
+
+
+def day_begins(day: date) -> datetime:
+    """The earliest instant at which a day begins anywhere on earth (UTC+14)."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=14)

@@ -78,7 +78,9 @@ class Event:
     @property
     def name(self) -> str:
         """What to call the event in a list."""
-        return self.title or "(no title)"
+        if self.title or not self.original:
+            return self.title or "(no title)"
+        return f"(occurrence of {self.original[:10]})"  # of a cancelled one providers often tell no more
 
     @property
     def is_private(self) -> bool:

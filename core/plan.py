@@ -321,7 +321,7 @@ def guard(plan: Sequence[Action[T]], active: int, policy: Policy[T], approved: f
     if not counted or approved.issuperset(keys):
         return
     limit = max(policy.limit_count, int(active * policy.limit_share))
-    for side, what in _EMPTY.items():
+    for side, what in (_EMPTY_BY_TIME if policy.has_range else _EMPTY).items():
         lost = [action for action in leaving if action.side is side]
         if len(lost) == active and _things(lost, policy) >= _FEW:
             raise Held(f"none of the {active} linked records {what} any more", kind="side_empty", keys=keys)
@@ -339,3 +339,4 @@ def _things(actions: Sequence[Deselect[T] | Update[T]], policy: Policy[T]) -> in
 
 
 _EMPTY = {Side.LOCAL: "is in the group at the provider", Side.REMOTE: "has the tag in the CRM"}
+_EMPTY_BY_TIME = {Side.LOCAL: "is in the calendar at the provider", Side.REMOTE: "is to be shown in a calendar"}

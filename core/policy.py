@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from core import event
 from core.contact import LISTS, Contact, canonical, email_key, from_json, to_json
-from core.event import Event
+from core.event import Event, Moment
 from core.replica import Item
 
 T = TypeVar("T")
@@ -73,6 +73,8 @@ CONTACTS = contact_policy()
 
 
 def _name_of_event(one: Event) -> str:
+    if one.start == Moment():  # only which meeting it is, and nothing of it: another account decides its text
+        return "(meeting of another account)" if not one.original else one.name
     return "(private)" if one.is_private else one.name
 
 

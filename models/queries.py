@@ -29,6 +29,7 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
     counts = _message_counts(session, [account.id for account, _, _ in rows])
     aside = _aside_counts(session, [account.id for account, _, _ in rows])
     records = record_counts(session, [account.id for account, _, _ in rows])
+    troubles = _troubles(session, [channel.run_id for _, channel, _ in rows if channel.last_outcome != "ok"])
     return [
         {
             "account": account.id,
@@ -45,6 +46,8 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
             "last_success_at": channel.last_success_at,
             "next_run_at": channel.next_run_at,
             "failures": channel.failures,
+            "last_error": troubles.get(channel.run_id or "", ("", ""))[0],
+            "last_advice": troubles.get(channel.run_id or "", ("", ""))[1],
             **_amounts(
                 channel, counts.get(account.id, 0), aside.get(account.id, 0), records[account.id, channel.channel]
             ),
@@ -53,6 +56,12 @@ def status_overview(session: Session, workspace: str, now: datetime) -> list[Rec
         }
         for account, channel, user in rows
     ]
+
+
+def _troubles(session: Session, runs: Iterable[str | None]) -> dict[str, tuple[str, str]]:
+    """What went wrong in these runs, and what to do about it, by id."""
+    query = select(RunRow.id, RunRow.error, RunRow.advice).where(RunRow.id.in_([one for one in runs if one]))
+    return {one: (error, advice) for one, error, advice in session.execute(query) if error}
 
 
 def _state(account: AccountRow, channel: ChannelRow) -> str:

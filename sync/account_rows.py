@@ -129,6 +129,18 @@ def channel_rows(session: Session, account_id: str) -> list[ChannelRow]:
     return list(session.scalars(query))
 
 
+def channel_of(session: Session, account_id: str, channel: Channel) -> ChannelRow:
+    """A channel of an account. Raises NotFound, saying what the account syncs instead."""
+    row = session.get(ChannelRow, (account_id, channel.value))
+    if row is not None:
+        return row
+    others = " and ".join(one.channel for one in channel_rows(session, account_id))
+    advice = f"Link it again with --channels {channel}."
+    raise NotFound(
+        f"this account has no {channel} channel", advice=f"It syncs {others}. {advice}" if others else advice
+    )
+
+
 def linked_account(session: Session, row: AccountRow, repaired: bool) -> LinkedAccount:
     """What is told of an account after linking."""
     channels = {c.channel: "due" if c.granted else "not granted" for c in channel_rows(session, row.id)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.mail_settings import MailSettings
 from core.types import Channel
 from models.syncing import ChannelRow
-from sync.account_rows import own_account
+from sync.account_rows import channel_of, own_account
 from sync.app import App
 
 SHORTEST_PERIOD = 30
@@ -38,9 +38,7 @@ def mail_choice(app: App, workspace: str, account_id: str) -> ChannelChoice:
     """The choices of an account's mail channel. Raises NotFound."""
     with app.db.reading() as session:
         own_account(session, workspace, account_id)
-        row = session.get(ChannelRow, (account_id, Channel.MAIL.value))
-        if row is None:
-            raise NotFound("this account has no mail channel", advice="Link it again with --channels mail.")
+        row = channel_of(session, account_id, Channel.MAIL)
         return ChannelChoice(MailSettings.read(row.settings), row.period_s, row.auto)
 
 

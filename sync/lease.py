@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, LeaseLost, NeedsRelink, NotFound, SkipRun, TwinboxError
+from core.errors import Conflict, LeaseLost, NeedsRelink, SkipRun, TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
 from models.db import affected, table_of
 from models.syncing import ChannelRow, RunRow
+from sync.account_rows import channel_of
 from sync.app import App
 from sync.ids import new_id
 
@@ -94,9 +95,7 @@ def take_lease(app: App, account_id: str, channel: Channel, *, trigger: str) -> 
     now = app.clock()
     run_id = new_id()
     with app.db.transaction() as session:
-        row = session.get(ChannelRow, (account_id, channel.value))
-        if row is None:
-            raise NotFound("this account has no such channel", advice="See `twinbox account list`.")
+        row = channel_of(session, account_id, channel)
         check_account(session, row)
         if channel is not Channel.MAIL:
             _check_single_writer(session, row, now)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core.actions import TEXTS, Adopt, Create, Decide, Deselect, Reason, Rebase, Wait
+from core.actions import Adopt, Create, Decide, Deselect, Reason, Rebase, Wait, in_words
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
@@ -93,8 +93,9 @@ def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
     jobs = []
     for action in plan.actions:
         if isinstance(action, Wait):
+            why = in_words(action.reason, by_time=run.policy.has_range)
             wait = SETTLE if action.reason is Reason.IN_DOUBT else timedelta(0)
-            run.asides.append(Aside(action.side, action.id, TEXTS[action.reason], soon=True, wait=wait))
+            run.asides.append(Aside(action.side, action.id, why, soon=True, wait=wait))
             run.counts["looked at again later"] += 1
         elif not isinstance(action, Decide):
             job = job_of(action, run.account_id, run.replica.skew)

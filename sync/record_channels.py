@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.calendar_settings import CalendarSettings
+from core.calendar_settings import CalendarSettings, day_begins
 from core.contact import Contact
 from core.contact_settings import ContactSettings
 from core.errors import NotFound
@@ -22,6 +22,7 @@ from core.replica import Scope
 from core.types import Channel
 from models.accounts import AccountRow
 from models.syncing import ChannelRow
+from sync.account_rows import channel_of
 from sync.app import App
 from sync.channel_tag import own_tag
 from sync.lease import Lease
@@ -141,11 +142,6 @@ def _open(
         replica.close()
 
 
-def day_begins(day: date) -> datetime:
-    """The earliest instant at which a day begins anywhere on earth (UTC+14)."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=14)
-
-
 def _keep_settings(session: Session, row: ChannelRow, settings: dict[str, Any]) -> None:
     session.execute(
         update(ChannelRow)
@@ -157,9 +153,9 @@ def _keep_settings(session: Session, row: ChannelRow, settings: dict[str, Any]) 
 def _channel(app: App, account_id: str, channel: Channel) -> tuple[AccountRow, ChannelRow]:
     with app.db.reading() as session:
         account = session.get(AccountRow, account_id)
-        row = session.get(ChannelRow, (account_id, channel.value))
-    if account is None or row is None:
-        raise NotFound(f"this account has no {channel} channel", advice=f"Link it again with --channels {channel}.")
+        row = channel_of(session, account_id, channel)
+    if account is None:
+        raise NotFound("there is no such account any more", advice="`twinbox account list` shows all.")
     return account, row
 
 

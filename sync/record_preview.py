@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from core.actions import TEXTS, Action, Adopt, Create, Decide, Deselect, Rebase, Update, Wait
+from core.actions import Action, Adopt, Create, Decide, Deselect, Rebase, Update, Wait, in_words
 from core.merge import changed_fields
 from core.policy import Policy
 from core.replica import Item, Side
@@ -25,6 +25,10 @@ _VERBS = {
     (Decide, Side.LOCAL): "ask you",
     (Decide, Side.REMOTE): "ask you",
 }
+_VERBS_BY_TIME = _VERBS | {
+    (Deselect, Side.LOCAL): "cancel in the CRM",
+    (Deselect, Side.REMOTE): "take out of the calendar",
+}
 
 
 def preview(plan: Plan[T], policy: Policy[T]) -> list[Line]:
@@ -43,12 +47,12 @@ def _line(plan: Plan[T], action: Action[T], policy: Policy[T]) -> Line:
         name = policy.name(action.link.base)
     reason = action.reason
     return {
-        "action": _verb(action),
+        "action": _verb(action, policy),
         "name": name,
         "contact": local_id,
         "remote": remote_id,
         "reason": reason.value,
-        "why": TEXTS[reason],
+        "why": in_words(reason, by_time=policy.has_range),
         "changes": _changes(action, policy),
         "key": action.key,
     }
@@ -66,7 +70,7 @@ def _ids(action: Action[T]) -> tuple[str, str]:
     return (one, "") if side is Side.LOCAL else ("", one)
 
 
-def _verb(action: Action[T]) -> str:
+def _verb(action: Action[T], policy: Policy[T]) -> str:
     if isinstance(action, Adopt):
         return "join the two"
     if isinstance(action, Update):
@@ -78,7 +82,7 @@ def _verb(action: Action[T]) -> str:
         return "update in " + " and at ".join(places) if places[0] == "the CRM" else "update at the provider"
     if isinstance(action, Rebase) or action.side is None:
         return "note"
-    return _VERBS[type(action), action.side]
+    return (_VERBS_BY_TIME if policy.has_range else _VERBS)[type(action), action.side]
 
 
 def _changes(action: Action[T], policy: Policy[T]) -> dict[str, dict[str, Any]]:

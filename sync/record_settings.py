@@ -6,11 +6,11 @@ from __future__ import annotations
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.errors import BadInput, NotFound
+from core.errors import BadInput
 from core.types import Channel
 from models.links import LinkRow
 from models.syncing import ChannelRow
-from sync.account_rows import own_account
+from sync.account_rows import channel_of, own_account
 
 SHORTEST_PERIOD = 60
 LONGEST_PERIOD = 30 * 86_400
@@ -19,10 +19,7 @@ LONGEST_PERIOD = 30 * 86_400
 def own_channel(session: Session, workspace: str, account_id: str, channel: Channel) -> ChannelRow:
     """A channel of an account of this workspace. Raises NotFound."""
     own_account(session, workspace, account_id)
-    row = session.get(ChannelRow, (account_id, channel.value))
-    if row is None:
-        raise NotFound(f"this account has no {channel} channel", advice=f"Link it again with --channels {channel}.")
-    return row
+    return channel_of(session, account_id, channel)
 
 
 def check_period(period_s: int | None) -> None:

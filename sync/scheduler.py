@@ -8,11 +8,12 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import or_, select, update
 
-from core.errors import NotFound, TwinboxError
+from core.errors import TwinboxError
 from core.types import Channel
 from models.accounts import AccountRow
 from models.db import affected
 from models.syncing import ChannelRow
+from sync.account_rows import channel_of
 from sync.app import App
 from sync.jobs import Wake
 from sync.lease import check_account
@@ -58,9 +59,7 @@ def request_now(app: App, account_id: str, channel: Channel, wake: Wake) -> None
     Raises NotFound, and NeedsRelink or Conflict when the state of the account does not allow a run.
     """
     with app.db.transaction() as session:
-        row = session.get(ChannelRow, (account_id, channel.value))
-        if row is None:
-            raise NotFound("this account has no such channel", advice="See `twinbox account list`.")
+        row = channel_of(session, account_id, channel)
         check_account(session, row)
         row.next_run_at = app.clock()
     wake(account_id, channel)

@@ -48,25 +48,35 @@ _PAUSE = 3600.0
 _LONGEST = 6 * 3600.0
 _CODES = {5: "NOT_FOUND", 6: "ALREADY_EXISTS", 8: "RESOURCE_EXHAUSTED", 9: "FAILED_PRECONDITION", 10: "ABORTED"}
 _PASSING = {4: "DEADLINE_EXCEEDED", 13: "INTERNAL", 14: "UNAVAILABLE"}
+_BY_ITSELF = "Nothing is lost: it goes on by itself when the pause is over."
 _RELINK = "Link the account again: `twinbox account link --relink ACCOUNT`"
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What one of Google's APIs is about, in the words people know. `pause` is how long a used up quota lasts;
-    `fine_grained`: a 403 can concern one record and leave the others alone."""
+    """What one of Google's APIs is about, in the words people know. `spent` says what is used up and `pause` for how
+    long, in seconds; `fine_grained`: a 403 can concern one record and leave the others alone."""
 
     api: str
     service: str
     record: str
     records: str
+    spent: str = "the quota of the Google project is used up"
     pause: float = _PAUSE
     fine_grained: bool = False
 
 
 PEOPLE = Wording("People API", "Contacts", "contact", "contacts")
 # "quotaExceeded" makes a calendar read-only for hours (support.google.com/a/answer/2905486).
-CALENDAR = Wording("Google Calendar API", "Calendar", "event", "calendar", pause=2 * _PAUSE, fine_grained=True)
+CALENDAR = Wording(
+    "Google Calendar API",
+    "Calendar",
+    "event",
+    "calendar",
+    spent="Google's limits on the use of this calendar are used up for some hours",
+    pause=2 * _PAUSE,
+    fine_grained=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +200,11 @@ def _account_trouble(refusal: Refusal) -> TwinboxError | None:
             advice="Delete contacts at Google, empty its trash or wait 30 days, then sync again.",
         )
     if reasons & _HOURS:
-        return Throttled("the quota of the Google project is used up", retry_after=refusal.retry_after or words.pause)
+        return Throttled(words.spent, advice=_BY_ITSELF, retry_after=refusal.retry_after or words.pause)
     if refusal.parsed and (refusal.status == 429 or reasons & _MINUTES or refusal.state == "RESOURCE_EXHAUSTED"):
-        return Throttled("Google asks for a pause", retry_after=refusal.retry_after or _WINDOW)
+        return Throttled("Google asks for a pause", advice=_BY_ITSELF, retry_after=refusal.retry_after or _WINDOW)
     if refusal.status == 429:
-        return Throttled("Google asks for a pause", retry_after=refusal.retry_after)
+        return Throttled("Google asks for a pause", advice=_BY_ITSELF, retry_after=refusal.retry_after)
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from core.calendar_settings import day_begins
 from core.contact import Birthday, Contact, Entry, PostalAddress
 from core.contact import canonical as canonical_contact
 from core.event import Attendee, Event
@@ -23,7 +24,6 @@ from sync.app import App
 from sync.ids import new_id
 from sync.local import LocalContacts
 from sync.local_calendar import CalendarAccount, LocalCalendar
-from sync.record_channels import day_begins
 from tests.support.app_factory import START, Person, TestClock, make_app, make_user
 from tests.support.calendar_world import ANN, WEEKLY, calendar_world, meeting
 from tests.support.contact_world import POLICY, person

@@ -77,7 +77,7 @@ def test_an_activity_is_added_shown_changed_cancelled_deleted_and_restored(twinb
     ]
     shown = done(twinbox("activities", "show", "17")).out
     assert "2026-03-02T08:30:00Z (Europe/Berlin)" in shown
-    assert "Kim Lee <kim@x.org> (needsAction)" in shown
+    assert "Kim Lee <kim@x.org> (no answer yet)" in shown
 
     moved = done(twinbox("activities", "edit", "17", "--start", "2026-03-03T10:00", "--version", "1", "--json")).json
     assert (moved["start"]["at"], moved["end"]["at"], moved["version"]) == (

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from core.contact import Entry
 from core.errors import BadInput, Conflict, NotFound
 from models.contacts import ContactRow
-from models.link_queries import contact_history, explain_contact, held_of_run, run_deeds
+from models.link_queries import explain_contact, held_of_run, history_of, run_deeds
 from models.links import HistoryRow, LinkRow, RemoteKeyRow, SentRow
 from sync.contact_channel import ContactsChange, change_contacts, contacts_choice
 from sync.deciding import decide, list_decisions
@@ -258,7 +258,7 @@ def test_a_run_lists_what_it_did_to_whom_and_why(pair: tuple[ContactWorld, str, 
     report = world.run()
     with world.app.db.reading() as session:
         [deed] = run_deeds(session, world.who.workspace_id, report.run_id)
-        history = contact_history(session, world.who.workspace_id, one)
+        history = history_of(session, world.who.workspace_id, one)
     assert (deed["side"], deed["action"], deed["reason"]) == ("local", "update", "changed_at_provider")
     assert deed["changes"] == {"title": ["Countess", "Analyst"]}
     assert [row["action"] for row in history] == ["update", "create"]

@@ -194,7 +194,8 @@ def browse(address: str) -> None:
     """What Anna does in her browser."""
     with httpx2.Client(trust_env=False, follow_redirects=True) as browser:
         assert "Continue" in browser.get(address).text
-        scopes = ["https://mail.google.com/", "https://www.googleapis.com/auth/contacts"]
+        names = ("contacts", "calendar.events", "calendar.calendarlist.readonly")
+        scopes = ["https://mail.google.com/", *(f"https://www.googleapis.com/auth/{name}" for name in names)]
         form = {"user": "anna@example.com", "granted": scopes, "decision": "allow"}
         assert "Linked" in browser.post(address, data=form).text
 

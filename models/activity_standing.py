@@ -1,0 +1,66 @@
+"""Where an activity stands with each calendar of its workspace, and why; what was done to it is `models.link_queries`.
+Who may be told is left to the caller, by `models.activity_records.shown`."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from core.calendar_settings import CalendarSettings, day_begins
+from models.accounts import AccountRow
+from models.activities import ActivityRow
+from models.columns import Record
+from models.link_queries import CALENDAR, ON_ITS_WAY, accounts_with, in_utc, refused, standing
+from models.links import LinkRow, SentRow
+from models.syncing import ChannelRow
+
+_ELSEWHERE = "left out", "This calendar does not show it, or its own sync has not seen it yet."
+
+
+def explain_activity(session: Session, activity: ActivityRow, *, account: str = "") -> list[Record]:
+    """Per account of the workspace with a calendar channel: whether an activity is in step with it, and why (not)."""
+    found = []
+    for one, channel in accounts_with(session, activity.workspace_id, CALENDAR, account):
+        link = session.get(LinkRow, (one.id, CALENDAR, activity.id))
+        told = _standing(session, activity, one, channel, link)
+        found.append(standing(session, one, activity.id, link, told))
+    return found
+
+
+def _standing(
+    session: Session, activity: ActivityRow, account: AccountRow, channel: ChannelRow, link: LinkRow | None
+) -> tuple[str, str]:
+    """In a word, and in a sentence."""
+    linked = link is not None and link.active
+    if activity.main_account not in ("", account.id):
+        main = session.get(AccountRow, activity.main_account)
+        where = main.address if main else "an account that was removed"
+        return ("in step", f"This calendar shows it too; {where} decides its text.") if linked else _ELSEWHERE
+    if not activity.main_account and activity.owner_id != account.user_id:
+        return _ELSEWHERE
+    if out := _left_out(activity, channel):
+        return "left out", out
+    if no := refused(session, account.id, CALENDAR, activity.id):
+        return "set aside", no
+    if session.get(SentRow, (account.id, CALENDAR, activity.id)) is not None:
+        return ON_ITS_WAY
+    if link is None or not linked:
+        if activity.stand_in:
+            return "left out", "Somebody else organizes it, and it left this calendar."
+        return "due", "It is to be shown in the calendar; the next run puts it there."
+    if link.local_version != str(activity.version):
+        return "due", "It was changed in the CRM; the next run takes that to the provider."
+    return "in step", "It is in this calendar, which decides its text."
+
+
+def _left_out(activity: ActivityRow, channel: ChannelRow) -> str:
+    """Why an activity takes no part, "" if it does."""
+    if activity.deleted_at is not None:
+        return f"It was deleted in the CRM on {in_utc(activity.deleted_at)}."
+    if activity.cancelled_at is not None:
+        return f"It was cancelled on {in_utc(activity.cancelled_at)}."
+    if not activity.show_in_calendar:
+        return "It is not to be shown in a calendar."
+    since = CalendarSettings.read(channel.settings).since
+    if since and activity.ends_at is not None and activity.ends_at < day_begins(since):
+        return f"It ends before {since}, from which day on the calendar is synced."
+    return ""
