@@ -63,7 +63,7 @@ def show_one(
     if deeds:
         columns = {
             "name": _ABOUT.get(record["channel"], "record"),
-            "what": "what",
+            "done": "what",
             "why": "because it",
             "fields": "fields",
         }
@@ -74,8 +74,7 @@ def show_one(
 
 
 def _deed(deed: dict[str, Any]) -> dict[str, object]:
-    where = "in the CRM" if deed["side"] == "local" else "at the provider"
-    return deed | {"what": f"{deed['action']} {where}", "fields": ", ".join(deed["changes"])}
+    return deed | {"fields": ", ".join(deed["changes"])}
 
 
 @app.command("confirm")

@@ -87,11 +87,10 @@ def _tell(told: Record, what: str) -> None:
 
 
 def _line(deed: dict[str, Any]) -> dict[str, object]:
-    where = "in the CRM" if deed["side"] == "local" else "at the provider"
     lost = [f"{one['field']} lost {one['value']!r}" for one in deed["lost"]]
     return {
         "at": deed["at"],
-        "what": f"{deed['action']} {where}" + (" (undone)" if deed["undone_at"] else ""),
+        "what": deed["done"] + (" (undone)" if deed["undone_at"] else ""),
         "why": deed["why"],
         "changed": ", ".join([*deed["changes"], *lost]),
         "run": deed["run"][:8],

@@ -88,6 +88,29 @@ def in_words(reason: Reason, *, by_time: bool) -> str:
     return (_TEXTS_BY_TIME.get(reason) if by_time else None) or _TEXTS[reason]
 
 
+_DONE = {
+    ("create", Side.LOCAL): "created in the CRM",
+    ("create", Side.REMOTE): "created at the provider",
+    ("update", Side.LOCAL): "updated in the CRM",
+    ("update", Side.REMOTE): "updated at the provider",
+    ("select", Side.LOCAL): "tagged",
+    ("select", Side.REMOTE): "put into the group",
+    ("deselect", Side.LOCAL): "untagged",
+    ("deselect", Side.REMOTE): "taken out of the group",
+}
+_DONE_BY_TIME = {
+    ("select", Side.LOCAL): "back in the CRM",
+    ("select", Side.REMOTE): "back at the provider",
+    ("deselect", Side.LOCAL): "gone from the calendar",
+    ("deselect", Side.REMOTE): "taken out of the calendar",
+}
+
+
+def done_in_words(action: str, side: Side, *, by_time: bool) -> str:
+    """What was done to a record on one side, as it is counted and told; `by_time` as for `in_words`."""
+    return (_DONE_BY_TIME.get((action, side)) if by_time else None) or _DONE[action, side]
+
+
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
     """What one side of a pair shall get: a new text, membership, or both (None: stays). `expect` is the version it

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.actions import Reason, in_words
+from core.actions import Reason, done_in_words, in_words
+from core.replica import Side
 from models.accounts import AccountRow
 from models.columns import Record
 from models.contacts import ContactRow, ContactTagRow, TagRow
@@ -35,7 +36,8 @@ def history_of(session: Session, workspace: str, local_id: str, *, limit: int = 
 
 
 def deed_record(row: HistoryRow) -> Record:
-    """One deed as plain data; `side` is where it was done."""
+    """One deed as plain data; `side` is where it was done, `done` says it in words."""
+    by_time = row.channel == CALENDAR
     return {
         "id": str(row.id),
         "run": row.run_id,
@@ -43,11 +45,12 @@ def deed_record(row: HistoryRow) -> Record:
         "at": row.at,
         "side": row.side,
         "action": row.action,
+        "done": done_in_words(row.action, Side(row.side), by_time=by_time),
         "contact": row.local_id,
         "remote": row.remote_id,
         "name": row.label,
         "reason": row.reason,
-        "why": in_words(Reason(row.reason), by_time=row.channel == CALENDAR),
+        "why": in_words(Reason(row.reason), by_time=by_time),
         "changes": row.changes,
         "lost": row.lost,
         "undone_at": row.undone_at,

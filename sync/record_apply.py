@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from core.actions import Adopt, Create, Decide, Deselect, Reason, Rebase, Wait, in_words
+from core.actions import Adopt, Create, Decide, Deselect, Reason, Rebase, Wait, done_in_words, in_words
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
@@ -23,24 +23,6 @@ T = TypeVar("T")
 
 LOCAL_BATCH = 500
 ROUNDS = 3  # how often a record that changes under our hands is read and merged again within one run
-
-COUNTED = {
-    ("create", Side.LOCAL): "created in the CRM",
-    ("create", Side.REMOTE): "created at the provider",
-    ("update", Side.LOCAL): "updated in the CRM",
-    ("update", Side.REMOTE): "updated at the provider",
-    ("select", Side.LOCAL): "tagged",
-    ("select", Side.REMOTE): "put into the group",
-    ("deselect", Side.LOCAL): "untagged",
-    ("deselect", Side.REMOTE): "taken out of the group",
-}
-# Records that take part by their time have neither tag nor group.
-COUNTED_BY_TIME = COUNTED | {
-    ("select", Side.LOCAL): "back in the CRM",
-    ("select", Side.REMOTE): "back at the provider",
-    ("deselect", Side.LOCAL): "gone from the calendar",
-    ("deselect", Side.REMOTE): "taken out of the calendar",
-}
 
 
 @dataclass(slots=True)
@@ -293,8 +275,7 @@ def _settled(
 
 def _did(run: RecordRun[T], outcome: _Outcome[T], job: Job[T], side: Side, item: Item[T]) -> None:
     done = deed(job, side, item, run.policy)
-    words = COUNTED_BY_TIME if run.policy.has_range else COUNTED
-    run.counts[words[done.action, side]] += 1
+    run.counts[done_in_words(done.action, side, by_time=run.policy.has_range)] += 1
     outcome.deeds.append((done, item))
 
 

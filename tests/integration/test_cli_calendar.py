@@ -108,12 +108,16 @@ def test_what_is_done_to_events_is_told_in_words_of_a_calendar(desk: Terminal, b
     assert "is to be shown in the calendar" in told
     run = done(sync(desk, ANN, "--json")).json
     told += flat(done(desk("runs", "show", run["id"])).out)
+    assert "Call created at the provider is to be shown" in told
     book.delete(one)
     done(desk("activities", "cancel", call))
     left = flat(done(plan(desk)).out)
     assert "cancel in the CRM Kickoff" in left
     assert "take out of the calendar Call was deleted, cancelled or hidden in the CRM" in left
-    assert [word for word in ("tag", "group") if word in (told + left).split()] == []
+    run = done(sync(desk, ANN, "--json")).json
+    left += flat(done(desk("runs", "show", run["id"])).out)
+    assert "Kickoff gone from the calendar was deleted at the provider" in left
+    assert [word for word in ("tag", "group", "deselect") if word in (told + left).split()] == []
 
 
 def test_an_account_without_the_channel_says_what_it_syncs(desk: Terminal) -> None:
@@ -199,7 +203,7 @@ def test_each_activity_says_where_it_stands_with_each_calendar(desk: Terminal, b
     done(sync(desk))
     told = flat(done(desk("why", call)).out)
     assert "Call back" in told
-    assert "update at the provider changed in the CRM title" in told
+    assert "updated at the provider changed in the CRM title" in told
     done(desk("activities", "cancel", call))
     state, reason = why(desk, call)[ANN]
     assert (state, reason[:20]) == ("left out", "It was cancelled on ")
