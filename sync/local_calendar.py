@@ -142,10 +142,12 @@ class LocalCalendar:
         """Meetings whose text another account decides lose it here: this account only takes part in them."""
         remote = self._with_texts(remote)
         off = self._taken_off(remote)
-        guests = {key for _, key in self._others({_key(item) for item in remote.items.values()})}
+        others = self._others({_key(item) for item in remote.items.values()})
+        led = self._led([one for one, _ in others])
+        guests = {key: one in led for one, key in others}
         items: dict[str, Item[Event]] = {}
         for one, item in remote.items.items():
-            if _key(item) in guests and (one in off or not item.extra.get("owned")):
+            if _key(item) in guests and (one in off or guests[_key(item)] or not item.extra.get("owned")):
                 items[one] = replace(item, body=_identity(item.body))
             elif one not in off:
                 items[one] = item
@@ -178,7 +180,8 @@ class LocalCalendar:
         """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
         off = self._taken_off(remote)
         led = {_key(item) for one, item in remote.items.items() if item.extra.get("owned") and one not in off}
-        return {one for one, _ in self._others(led)}
+        theirs = {one for one, _ in self._others(led)}
+        return theirs - self._led(theirs)
 
     def claim(self, ids: Collection[str]) -> None:
         """These meetings are this account's from now on."""
@@ -205,6 +208,17 @@ class LocalCalendar:
             rows = self._session.execute(query)
             found += [(one, (uid, original)) for one, uid, original in rows if (uid, original) in meetings]
         return found
+
+    def _led(self, ids: Collection[str]) -> set[str]:
+        """Those of these activities whose main account organizes them: of two accounts that lead to one calendar, the
+        first one decides."""
+        led: set[str] = set()
+        for some in parts(list(ids)):
+            main = and_(ActivityRow.id == LinkRow.local_id, ActivityRow.main_account == LinkRow.account_id)
+            query = select(LinkRow.local_id, LinkRow.extra).join(ActivityRow, main)
+            query = query.where(LinkRow.local_id.in_(some), LinkRow.active.is_(True))
+            led |= {one for one, extra in self._session.execute(query) if extra.get("owned")}
+        return led
 
     def _is_main(self) -> ColumnElement[bool]:
         return ActivityRow.main_account.in_(("", self._account.account_id))

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.errors import LeaseLost
+from core.errors import LeaseLost, Throttled
 from core.policy import Policy
 from core.ports import RemoteReplica, Replica
 from core.replica import Delta, Item, Scope, Side
@@ -72,7 +72,7 @@ class RecordRun(Generic[T]):
 
     `local` gives the CRM side in a session. `scope` is the group or calendar as the settings have it, `keep_scope`
     writes it down, `scope_advice` is what to do when it is gone. `asides` is what has to be read again or set aside,
-    `handled` the records that need not be any more.
+    `handled` the records that need not be any more. `paused`: the provider takes no writes for now.
     """
 
     app: App
@@ -92,6 +92,7 @@ class RecordRun(Generic[T]):
     counts: Counter[str] = field(default_factory=Counter)
     asides: list[Aside] = field(default_factory=list)
     handled: set[tuple[Side, str]] = field(default_factory=set)
+    paused: Throttled | None = None
     phase: str = ""
     done: int = 0
     total: int = 0

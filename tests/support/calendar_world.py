@@ -56,21 +56,19 @@ class CalendarDesk:
     app: App
     clock: TestClock
     accounts: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     reports: list[RunReport] = field(default_factory=list)
 
-    def link(self, address: str) -> str:
-        """A user links a calendar; the account's id."""
-        who = make_user(self.app, address.replace("example.com", "crm.example"))
+    def link(self, user: str, address: str = "") -> str:
+        """A user links a calendar, the own one unless another address is named; the account's id."""
+        address = address or user
+        who = make_user(self.app, user.replace("example.com", "crm.example"))
         grant = Grant(who.workspace_id, who.user_id, "gmail", address, address, address, {Channel.CALENDAR: True})
         with self.app.db.transaction() as session:
-            self.accounts[address] = save_account(session, self.app, grant, []).id
-        self.people[address] = who
-        return self.accounts[address]
-
-    def address_of(self, account: str) -> str:
-        """Whose account it is."""
-        return next(address for address, one in self.accounts.items() if one == account)
+            account = save_account(session, self.app, grant, []).id
+        self.people[user], self.accounts[user], self.addresses[account] = who, account, address
+        return account
 
     # -- runs
 
@@ -188,12 +186,13 @@ class CalendarWorld(CalendarDesk):
         """The time at Google."""
         return self.clock() + self.skew
 
-    def link(self, address: str) -> str:
+    def link(self, user: str, address: str = "") -> str:
         """A user links a calendar at Google, which is kept by Berlin's clock; the account's id."""
+        address = address or user
         if self.store.users.find(address) is None:
             self.store.users.add(address, address.partition("@")[0].title())
             self.google.book(address).set_zone(BERLIN)
-        return CalendarDesk.link(self, address)
+        return CalendarDesk.link(self, user, address)
 
     def calendar(self, address: str = ANN, scope: Scope | None = None, *, since: date | None = None) -> GoogleCalendar:
         """Our adapter on somebody's calendar, as a run opens it."""
@@ -208,7 +207,7 @@ class CalendarWorld(CalendarDesk):
         self.clock.advance(seconds=seconds)
 
     def _open(self, _app: App, account: str, scope: Scope, *, since: date | None) -> RemoteReplica[Event]:
-        return self.calendar(self.address_of(account), scope, since=since)
+        return self.calendar(self.addresses[account], scope, since=since)
 
     # -- Google's side
 
