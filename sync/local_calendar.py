@@ -3,7 +3,7 @@ How an event becomes a row is `sync.activity_rows`; deciding is `core.plan`. Wor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -151,7 +151,21 @@ class LocalCalendar:
                 items[one] = replace(item, body=_identity(item.body))
             elif one not in off:
                 items[one] = item
-        return replace(remote, items=items)
+        return replace(remote, items=items, renamed={**self._made_anew(remote), **remote.renamed})
+
+    def _made_anew(self, remote: Delta[Event]) -> dict[str, str]:
+        """Events of ours that are gone while another one is the same meeting: it was made anew, perhaps by a
+        colleague's sync, which is all that a guest sees of that."""
+        events = {_key(item): one for one, item in remote.items.items()}
+        anew: dict[str, str] = {}
+        for some in parts(sorted(remote.gone)):
+            query = select(LinkRow.remote_id, ActivityRow.uid, ActivityRow.original)
+            query = query.join(ActivityRow, ActivityRow.id == LinkRow.local_id).where(
+                LinkRow.account_id == self._account.account_id, LinkRow.remote_id.in_(some), ActivityRow.uid != ""
+            )
+            rows = self._session.execute(query)
+            anew |= {one: events[uid, original] for one, uid, original in rows if (uid, original) in events}
+        return anew
 
     def _taken_off(self, remote: Delta[Event]) -> set[str]:
         """Cancelled occurrences of series that another account decides: a guest took them off the own calendar, and
@@ -187,6 +201,29 @@ class LocalCalendar:
         """These meetings are this account's from now on."""
         mine = {"main_account": self._account.account_id, "owner_id": self._account.user_id, "stand_in": False}
         set_activities(self._session, ids, **mine)
+
+    def renamed(self, remote: Delta[Event]) -> Mapping[str, str]:
+        """UIDs of series that were made anew at the provider without our hearing of it, by the UIDs they had before."""
+        made = {item.origin: item for item in remote.items.values() if item.origin and not item.body.original}
+        found: dict[str, str] = {}
+        for some in parts(sorted(made)):
+            query = select(ActivityRow.id, ActivityRow.uid, LinkRow.remote_id)
+            link = and_(LinkRow.local_id == ActivityRow.id, LinkRow.account_id == self._account.account_id)
+            query = query.outerjoin(LinkRow, link).where(
+                ActivityRow.workspace_id == self._account.workspace_id,
+                ActivityRow.id.in_(some),
+                ActivityRow.uid != "",
+                self._is_main(),
+            )
+            for one, uid, remote_id in self._session.execute(query):
+                item = made[one]
+                if remote_id in (None, item.id) and item.body.recurrence and item.body.uid not in ("", uid):
+                    found[uid] = item.body.uid
+        return found
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """The occurrences of these series that differ are those of the new ones."""
+        rename(self._session, self._account.workspace_id, names)
 
     def taken(self, ids: Collection[str]) -> None:
         """These activities are about to be put into this account's calendar: no other account shall do it too."""

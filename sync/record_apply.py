@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.actions import Adopt, Create, Decide, Deselect, Reason, Rebase, Wait, in_words
 from core.errors import ItemRejected, RecordGone, Throttled, TwinboxError, VersionConflict
-from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
+from core.replica import UNKNOWN, Delta, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
 from sync.link_rows import Aside
 from sync.record_jobs import Deed, Job, begun_link, deed, intended_deed, intent, job_of, late_deed, link_after
@@ -222,8 +222,9 @@ def _conclude(
         for one in outcomes:
             job = jobs[one.key]
             if isinstance(one, Done):
-                local = _as_kept_there(run, session, job, written.get(one.key), one.item)
-                _settled(run, outcome, job, local, one.item)
+                item = _completed(run, session, job, one.item)
+                local = _as_kept_there(run, session, job, written.get(one.key), item)
+                _settled(run, outcome, job, local, item)
             elif isinstance(one.error, VersionConflict | RecordGone):
                 conflicts.add(job.remote_id)
             elif isinstance(one.error, ItemRejected):
@@ -235,6 +236,13 @@ def _conclude(
         _keep(run, session, outcome)
         run.done += len(outcomes)
     return conflicts
+
+
+def _completed(run: RecordRun[T], session: Session, job: Job[T], remote: Item[T]) -> Item[T]:
+    """What was written as it counts for the CRM: a provider may tell less of it than is known."""
+    if job.to_remote is None or job.to_remote.body in (None, remote.body):
+        return remote
+    return run.local(session).adjust(Delta({remote.id: remote})).items.get(remote.id, remote)
 
 
 def _as_kept_there(

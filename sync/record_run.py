@@ -4,7 +4,7 @@ Every write goes through `RecordRun.step`, which renews the lease and saves prog
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,6 +49,12 @@ class LocalSide(Replica[T], Protocol[T]):
 
     def claim(self, ids: Collection[str]) -> None:
         """From now on this account decides about these records."""
+
+    def renamed(self, remote: Delta[T]) -> Mapping[str, str]:
+        """Names the provider gave to what we made there without hearing of it, by the names they have here."""
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Use these names from now on."""
 
     def taken(self, ids: Collection[str]) -> None:
         """Note that these records are about to be made at this account's provider."""

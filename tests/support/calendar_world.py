@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from models.links import HistoryRow, LinkRow
 from models.syncing import ChannelRow
 from providers.google.calendar import GoogleCalendar
 from providers.google.calendar_client import CalendarClient
+from providers.google.client import Http
 from sandbox.faults import Faults
 from sandbox.google import CalendarApi, CalendarBook, CalendarKnobs, InProcessHttp, access_token, scopes
 from sandbox.google.store import Store
@@ -173,6 +175,7 @@ class CalendarWorld(CalendarDesk):
     knobs: CalendarKnobs = field(default_factory=CalendarKnobs)
     faults: Faults = field(default_factory=Faults)
     waited: list[float] = field(default_factory=list)
+    clients: dict[str, CalendarClient] = field(default_factory=dict)
     store: Store = field(init=False)
     google: CalendarApi = field(init=False)
 
@@ -196,10 +199,15 @@ class CalendarWorld(CalendarDesk):
 
     def calendar(self, address: str = ANN, scope: Scope | None = None, *, since: date | None = None) -> GoogleCalendar:
         """Our adapter on somebody's calendar, as a run opens it."""
-        token = access_token(self.store, address, scopes.CALENDAR_EVENTS)
-        http = GoogleHttp(InProcessHttp(self.google, token, self.faults), self.google_now)
-        client = CalendarClient(http, now=self.clock)
-        return GoogleCalendar(client, scope or Scope("", ""), since=since, wait=self.wait)
+        if address not in self.clients:  # making one takes longer than the run
+            self.clients[address] = CalendarClient(self.http(address), now=self.clock)
+        return GoogleCalendar(self.clients[address], scope or Scope("", ""), since=since, wait=self.wait)
+
+    def http(self, address: str) -> Http:
+        """Somebody's connection to Google."""
+        # Google's tokens last an hour, the stories of tests go on for weeks; renewal has tests of its own.
+        token = partial(access_token, self.store, address, scopes.CALENDAR_EVENTS)
+        return GoogleHttp(InProcessHttp(self.google, token, self.faults), self.google_now)
 
     def wait(self, seconds: float) -> None:
         """A pause: time passes, nobody waits."""
