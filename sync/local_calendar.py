@@ -145,10 +145,12 @@ class LocalCalendar:
         others = self._others({_key(item) for item in remote.items.values()})
         led = self._led([one for one, _ in others])
         guests = {key: one in led for one, key in others}
+        made = self._made_for_others({item.origin for item in remote.items.values()})
         items: dict[str, Item[Event]] = {}
         for one, item in remote.items.items():
-            if _key(item) in guests and (one in off or guests[_key(item)] or not item.extra.get("owned")):
-                items[one] = replace(item, body=_identity(item.body))
+            known = _key(item) in guests and (one in off or guests[_key(item)] or not item.extra.get("owned"))
+            if known or item.origin in made:
+                items[one] = replace(item, body=made.get(item.origin, _identity(item.body)))
             elif one not in off:
                 items[one] = item
         return replace(remote, items=items, renamed={**self._made_anew(remote), **remote.renamed})
@@ -213,11 +215,14 @@ class LocalCalendar:
                 ActivityRow.workspace_id == self._account.workspace_id,
                 ActivityRow.id.in_(some),
                 ActivityRow.uid != "",
-                self._is_main(),
             )
             for one, uid, remote_id in self._session.execute(query):
                 item = made[one]
-                if remote_id in (None, item.id) and item.body.recurrence and item.body.uid not in ("", uid):
+                if (
+                    remote_id in (None, item.id, *remote.gone)
+                    and item.body.recurrence
+                    and item.body.uid not in ("", uid)
+                ):
                     found[uid] = item.body.uid
         return found
 
@@ -256,6 +261,19 @@ class LocalCalendar:
             query = query.where(LinkRow.local_id.in_(some), LinkRow.active.is_(True))
             led |= {one for one, extra in self._session.execute(query) if extra.get("owned")}
         return led
+
+    def _made_for_others(self, ids: Collection[str]) -> dict[str, Event]:
+        """Those of these activities that another account put into its calendar, perhaps without having heard of it:
+        then they do not bear the UID yet that everybody sees there."""
+        made: dict[str, Event] = {}
+        for some in parts(sorted(one for one in ids if one)):
+            query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
+                ActivityRow.workspace_id == self._account.workspace_id,
+                ActivityRow.id.in_(some),
+                ActivityRow.main_account.not_in(("", self._account.account_id)),
+            )
+            made |= {one: Event(uid=uid, original=original) for one, uid, original in self._session.execute(query)}
+        return made
 
     def _is_main(self) -> ColumnElement[bool]:
         return ActivityRow.main_account.in_(("", self._account.account_id))

@@ -9,7 +9,7 @@ import pytest
 
 from core.event import from_json
 from sync.activity_book import delete_activity, restore_activity
-from tests.support.calendar_world import ANN, BOB, EVENTS, INSERT, WEEKLY, CalendarWorld, calendar_world
+from tests.support.calendar_world import ANN, BOB, EVENTS, INSERT, WEEKLY, CalendarWorld, calendar_world, meeting
 
 MOVED, CANCELLED = "2026-03-17T09:00:00Z", "2026-03-24T09:00:00Z"
 
@@ -82,3 +82,41 @@ def test_an_occurrence_cancelled_in_the_crm_keeps_its_text_there(world: Calendar
     body = world.body(row.id)
     assert (body.title, body.status, body.start.at) == ("Special", "cancelled", "2026-03-17T14:00:00Z")
     assert world.book().event(world.links()[row.id])["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("repeat", [(), (WEEKLY,)])
+def test_a_guest_who_syncs_before_the_organizer_heard_of_the_creation_makes_no_second_activity(
+    world: CalendarWorld, repeat: tuple[str, ...]
+) -> None:
+    one = world.add(meeting("Call", "2026-03-10", BOB, recurrence=repeat))
+    world.faults.next(INSERT, drop="after")
+    assert world.run(ANN).outcome == "failed"
+    world.run(BOB)
+    assert [row.id for row in world.rows()] == [one]
+    world.settle()
+    assert ([row.id for row in world.rows()], world.takes_part(BOB)) == ([one], {one})
+    world.edit(one, title="Moved")
+    world.settle()
+    assert {event["summary"] for event in world.shown(BOB).values()} == {"Moved"}
+    assert (len(world.rows()), world.row().main_account) == (1, world.accounts[ANN])
+
+
+def test_a_guest_who_syncs_before_the_organizer_heard_of_a_restored_series_makes_no_second_one(
+    world: CalendarWorld, series: str
+) -> None:
+    ids = {row.id for row in world.rows()}
+    delete_activity(world.app, workspace(world), world.series()[""].id)
+    world.settle()
+    restore_activity(world.app, workspace(world), world.series()[""].id)
+
+    def lost(operation: str, _user: str) -> None:
+        if operation == "events.get":  # the series is made, its occurrences are about to be
+            world.knobs.on_call = None
+            world.run(BOB)
+
+    world.knobs.on_call = lost
+    world.run(ANN)
+    world.settle()
+    assert {row.id for row in world.rows()} == ids
+    assert world.takes_part(ANN) == world.takes_part(BOB) == ids
+    assert (len(world.shown()), len(world.shown(BOB)), len({row.uid for row in world.rows()})) == (2, 2, 1)
