@@ -44,7 +44,14 @@ class Transient(TwinboxError):
 
 
 class Throttled(Transient):
-    """The provider limits us (bandwidth, connections, quota); the account itself is well."""
+    """The provider limits us (bandwidth, connections, quota); the account itself is well. `writes_only`: what there is
+    may still be read."""
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, advice: str = "", writes_only: bool = False
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, advice=advice)
+        self.writes_only = writes_only
 
 
 class NeedsRelink(TwinboxError):

@@ -3,7 +3,7 @@ How a contact becomes rows is `sync.contact_rows`; deciding is `core.plan`. Work
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -119,6 +119,13 @@ class LocalContacts:
 
     def claim(self, ids: Collection[str]) -> None:
         """A contact may be in the address books of several accounts."""
+
+    def renamed(self, remote: Delta[Contact]) -> Mapping[str, str]:  # noqa: ARG002  # the port's signature
+        """Nothing in a contact is a name that its provider gave."""
+        return {}
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """As `renamed` says."""
 
     def taken(self, ids: Collection[str]) -> None:
         """A contact may be made in the address books of several accounts."""

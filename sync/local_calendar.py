@@ -3,7 +3,7 @@ How an event becomes a row is `sync.activity_rows`; deciding is `core.plan`. Wor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -142,14 +142,32 @@ class LocalCalendar:
         """Meetings whose text another account decides lose it here: this account only takes part in them."""
         remote = self._with_texts(remote)
         off = self._taken_off(remote)
-        guests = {key for _, key in self._others({_key(item) for item in remote.items.values()})}
+        others = self._others({_key(item) for item in remote.items.values()})
+        led = self._led([one for one, _ in others])
+        guests = {key: one in led for one, key in others}
+        made = self._made_for_others({item.origin for item in remote.items.values()})
         items: dict[str, Item[Event]] = {}
         for one, item in remote.items.items():
-            if _key(item) in guests and (one in off or not item.extra.get("owned")):
-                items[one] = replace(item, body=_identity(item.body))
+            known = _key(item) in guests and (one in off or guests[_key(item)] or not item.extra.get("owned"))
+            if known or item.origin in made:
+                items[one] = replace(item, body=made.get(item.origin, _identity(item.body)))
             elif one not in off:
                 items[one] = item
-        return replace(remote, items=items)
+        return replace(remote, items=items, renamed={**self._made_anew(remote), **remote.renamed})
+
+    def _made_anew(self, remote: Delta[Event]) -> dict[str, str]:
+        """Events of ours that are gone while another one is the same meeting: it was made anew, perhaps by a
+        colleague's sync, which is all that a guest sees of that."""
+        events = {_key(item): one for one, item in remote.items.items()}
+        anew: dict[str, str] = {}
+        for some in parts(sorted(remote.gone)):
+            query = select(LinkRow.remote_id, ActivityRow.uid, ActivityRow.original)
+            query = query.join(ActivityRow, ActivityRow.id == LinkRow.local_id).where(
+                LinkRow.account_id == self._account.account_id, LinkRow.remote_id.in_(some), ActivityRow.uid != ""
+            )
+            rows = self._session.execute(query)
+            anew |= {one: events[uid, original] for one, uid, original in rows if (uid, original) in events}
+        return anew
 
     def _taken_off(self, remote: Delta[Event]) -> set[str]:
         """Cancelled occurrences of series that another account decides: a guest took them off the own calendar, and
@@ -178,12 +196,39 @@ class LocalCalendar:
         """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
         off = self._taken_off(remote)
         led = {_key(item) for one, item in remote.items.items() if item.extra.get("owned") and one not in off}
-        return {one for one, _ in self._others(led)}
+        theirs = {one for one, _ in self._others(led)}
+        return theirs - self._led(theirs)
 
     def claim(self, ids: Collection[str]) -> None:
         """These meetings are this account's from now on."""
         mine = {"main_account": self._account.account_id, "owner_id": self._account.user_id, "stand_in": False}
         set_activities(self._session, ids, **mine)
+
+    def renamed(self, remote: Delta[Event]) -> Mapping[str, str]:
+        """UIDs of series that were made anew at the provider without our hearing of it, by the UIDs they had before."""
+        made = {item.origin: item for item in remote.items.values() if item.origin and not item.body.original}
+        found: dict[str, str] = {}
+        for some in parts(sorted(made)):
+            query = select(ActivityRow.id, ActivityRow.uid, LinkRow.remote_id)
+            link = and_(LinkRow.local_id == ActivityRow.id, LinkRow.account_id == self._account.account_id)
+            query = query.outerjoin(LinkRow, link).where(
+                ActivityRow.workspace_id == self._account.workspace_id,
+                ActivityRow.id.in_(some),
+                ActivityRow.uid != "",
+            )
+            for one, uid, remote_id in self._session.execute(query):
+                item = made[one]
+                if (
+                    remote_id in (None, item.id, *remote.gone)
+                    and item.body.recurrence
+                    and item.body.uid not in ("", uid)
+                ):
+                    found[uid] = item.body.uid
+        return found
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """The occurrences of these series that differ are those of the new ones."""
+        rename(self._session, self._account.workspace_id, names)
 
     def taken(self, ids: Collection[str]) -> None:
         """These activities are about to be put into this account's calendar: no other account shall do it too."""
@@ -205,6 +250,30 @@ class LocalCalendar:
             rows = self._session.execute(query)
             found += [(one, (uid, original)) for one, uid, original in rows if (uid, original) in meetings]
         return found
+
+    def _led(self, ids: Collection[str]) -> set[str]:
+        """Those of these activities whose main account organizes them: of two accounts that lead to one calendar, the
+        first one decides."""
+        led: set[str] = set()
+        for some in parts(list(ids)):
+            main = and_(ActivityRow.id == LinkRow.local_id, ActivityRow.main_account == LinkRow.account_id)
+            query = select(LinkRow.local_id, LinkRow.extra).join(ActivityRow, main)
+            query = query.where(LinkRow.local_id.in_(some), LinkRow.active.is_(True))
+            led |= {one for one, extra in self._session.execute(query) if extra.get("owned")}
+        return led
+
+    def _made_for_others(self, ids: Collection[str]) -> dict[str, Event]:
+        """Those of these activities that another account put into its calendar, perhaps without having heard of it:
+        then they do not bear the UID yet that everybody sees there."""
+        made: dict[str, Event] = {}
+        for some in parts(sorted(one for one in ids if one)):
+            query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
+                ActivityRow.workspace_id == self._account.workspace_id,
+                ActivityRow.id.in_(some),
+                ActivityRow.main_account.not_in(("", self._account.account_id)),
+            )
+            made |= {one: Event(uid=uid, original=original) for one, uid, original in self._session.execute(query)}
+        return made
 
     def _is_main(self) -> ColumnElement[bool]:
         return ActivityRow.main_account.in_(("", self._account.account_id))

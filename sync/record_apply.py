@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from core.actions import Adopt, Create, Decide, Deselect, Reason, Rebase, Wait, done_in_words, in_words
-from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
-from core.replica import UNKNOWN, Done, Failed, Item, Link, Side, Write
+from core.errors import ItemRejected, RecordGone, Throttled, TwinboxError, VersionConflict
+from core.replica import UNKNOWN, Delta, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
 from sync.link_rows import Aside
 from sync.record_jobs import Deed, Job, begun_link, deed, intended_deed, intent, job_of, late_deed, link_after
@@ -45,8 +45,8 @@ def apply(run: RecordRun[T], plan: Plan[T]) -> None:
             run.store.answered(session, plan.settled | plan.overtaken)
     conflicts = _apply_once(run, plan)
     for _ in range(ROUNDS - 1):
-        if not conflicts:
-            return
+        if not conflicts or run.paused:
+            break
         conflicts = _apply_once(run, make_narrow_plan(run, conflicts))
     run.asides += [Aside(Side.REMOTE, one, "it kept changing while it was written", soon=True) for one in conflicts]
 
@@ -90,8 +90,21 @@ def _apply_once(run: RecordRun[T], plan: Plan[T]) -> set[str]:
     there = [job for job in jobs if job.to_remote is not None]
     conflicts: set[str] = set()
     for start in range(0, len(there), run.replica.batch):
-        conflicts |= _apply_there(run, there[start : start + run.replica.batch])
+        try:
+            conflicts |= _apply_there(run, there[start : start + run.replica.batch])
+        except Throttled as error:
+            if not error.writes_only:
+                raise
+            _pause(run, error, there[start:])
+            break
     return conflicts
+
+
+def _pause(run: RecordRun[T], error: Throttled, jobs: Sequence[Job[T]]) -> None:
+    """Nothing more is written in this run. What was read counts all the same; the rest is decided anew."""
+    run.paused = error
+    waiting = [job.remote_id for job in jobs if job.remote_id and (Side.REMOTE, job.remote_id) not in run.handled]
+    run.asides += [Aside(Side.REMOTE, one, str(error), soon=True) for one in waiting]
 
 
 # ---- what concerns the CRM alone ---------------------------------------------------------------------------
@@ -191,8 +204,9 @@ def _conclude(
         for one in outcomes:
             job = jobs[one.key]
             if isinstance(one, Done):
-                local = _as_kept_there(run, session, job, written.get(one.key), one.item)
-                _settled(run, outcome, job, local, one.item)
+                item = _completed(run, session, job, one.item)
+                local = _as_kept_there(run, session, job, written.get(one.key), item)
+                _settled(run, outcome, job, local, item)
             elif isinstance(one.error, VersionConflict | RecordGone):
                 conflicts.add(job.remote_id)
             elif isinstance(one.error, ItemRejected):
@@ -204,6 +218,13 @@ def _conclude(
         _keep(run, session, outcome)
         run.done += len(outcomes)
     return conflicts
+
+
+def _completed(run: RecordRun[T], session: Session, job: Job[T], remote: Item[T]) -> Item[T]:
+    """What was written as it counts for the CRM: a provider may tell less of it than is known."""
+    if job.to_remote is None or job.to_remote.body in (None, remote.body):
+        return remote
+    return run.local(session).adjust(Delta({remote.id: remote})).items.get(remote.id, remote)
 
 
 def _as_kept_there(

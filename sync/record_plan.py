@@ -53,7 +53,7 @@ def make_plan(run: RecordRun[T]) -> Plan[T]:
     _check_scope(run, listing)
     opened = _open_ends(run)
     listing, doubtful = _with_missing(run, listing, opened.due)
-    _claim(run, listing)
+    _take_note(run, listing)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
     remote = _read_more(run, listing, {*opened.due, *undecided(opened.decisions), *in_doubt})
     plan = _decide(run, listing, remote, opened, narrow=False)
@@ -93,13 +93,16 @@ def _with_missing(run: RecordRun[T], listing: Delta[T], due: Collection[str]) ->
     return joined, missing - joined.gone - joined.renamed.keys() - outside
 
 
-def _claim(run: RecordRun[T], listing: Delta[T]) -> None:
-    """A preview leaves them with whom they are: that is no more than a note of ours, and changes nothing yet."""
+def _take_note(run: RecordRun[T], listing: Delta[T]) -> None:
+    """Whose the records are and what they are called at the provider, before anything is compared. A preview leaves
+    that as it is: it is no more than a note of ours, and changes nothing yet."""
     with run.app.db.reading() as session:
-        ids = run.local(session).unclaimed(listing)
-    if ids and run.lease is not None:
+        local = run.local(session)
+        ids, names = local.unclaimed(listing), local.renamed(listing)
+    if (ids or names) and run.lease is not None:
         with run.step() as session:
             run.local(session).claim(ids)
+            run.local(session).rename(names)
 
 
 def _check_scope(run: RecordRun[T], listing: Delta[T]) -> None:

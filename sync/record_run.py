@@ -4,7 +4,7 @@ Every write goes through `RecordRun.step`, which renews the lease and saves prog
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.errors import LeaseLost
+from core.errors import LeaseLost, Throttled
 from core.policy import Policy
 from core.ports import RemoteReplica, Replica
 from core.replica import Delta, Item, Scope, Side
@@ -50,6 +50,12 @@ class LocalSide(Replica[T], Protocol[T]):
     def claim(self, ids: Collection[str]) -> None:
         """From now on this account decides about these records."""
 
+    def renamed(self, remote: Delta[T]) -> Mapping[str, str]:
+        """Names the provider gave to what we made there without hearing of it, by the names they have here."""
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Use these names from now on."""
+
     def taken(self, ids: Collection[str]) -> None:
         """Note that these records are about to be made at this account's provider."""
 
@@ -72,7 +78,7 @@ class RecordRun(Generic[T]):
 
     `local` gives the CRM side in a session. `scope` is the group or calendar as the settings have it, `keep_scope`
     writes it down, `scope_advice` is what to do when it is gone. `asides` is what has to be read again or set aside,
-    `handled` the records that need not be any more.
+    `handled` the records that need not be any more. `paused`: the provider takes no writes for now.
     """
 
     app: App
@@ -92,6 +98,7 @@ class RecordRun(Generic[T]):
     counts: Counter[str] = field(default_factory=Counter)
     asides: list[Aside] = field(default_factory=list)
     handled: set[tuple[Side, str]] = field(default_factory=set)
+    paused: Throttled | None = None
     phase: str = ""
     done: int = 0
     total: int = 0

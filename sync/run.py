@@ -132,6 +132,8 @@ def _calendar(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> Run
 def _records(app: App, lease: Lease, run: RecordRun[T]) -> RunReport:
     run_records(run)
     counts = told(run.counts)
+    if run.paused is not None:  # everything was read, so the next run need not wait that long
+        return RunReport(lease.run_id, "throttled", counts, str(run.paused), run.paused.advice)
     with app.db.reading() as session:
         outcome = "partial" if any_refused(session, lease.account_id, lease.channel.value) else "ok"
     return RunReport(lease.run_id, outcome, counts)

@@ -34,6 +34,10 @@ class SeriesBook:
         if isinstance(uid, str) and event.get("recurrence"):
             self._ids[uid] = one
 
+    def is_gone(self, one: str) -> bool:
+        """Whether this series is known to have been deleted, and its occurrences with it."""
+        return one in self._known and self._known[one] is None
+
     def renamed(self, uid: str, one: str) -> None:
         """The series of this UID was made anew, under this id: its occurrences still ask for it by the old UID."""
         if uid:

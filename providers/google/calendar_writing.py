@@ -20,8 +20,9 @@ _UNTOUCHABLE = ("kind", "calendar")
 
 
 def outcomes(desk: Desk, writes: Sequence[Write[Event]]) -> Iterator[Outcome]:
-    """One outcome for each write; see `GoogleCalendar.write`. A series is made before the occurrences that differ."""
-    for write in (write for write in writes if write.id):
+    """One outcome for each write; see `GoogleCalendar.write`. A series is made before the occurrences that differ, and
+    deleted before them: an occurrence deleted alone would stay behind as a cancelled one."""
+    for write in sorted((write for write in writes if write.id), key=lambda write: bool(_series_of(write))):
         result = _left(desk, write) if write.selected is False else _written(desk, write)
         yield Done(write.key, result) if isinstance(result, Item) else Failed(write.key, result)
     new = [write for write in writes if not write.id]
@@ -73,9 +74,17 @@ def _left(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
         refused = read_only(write.extra)
         assert refused is not None
         return refused
-    answer = desk.delete(write.id)
-    error = answer.error() if isinstance(answer, Refusal) else None
-    if error is not None and not isinstance(error, RecordGone):
-        return error
+    if not desk.series.is_gone(_series_of(write)):
+        answer = desk.delete(write.id)
+        error = answer.error() if isinstance(answer, Refusal) else None
+        if error is not None and not isinstance(error, RecordGone):
+            return error
+        if not _series_of(write):
+            desk.series.learn({"id": write.id, "status": "cancelled"})
     kept = as_object(write.extra.get("event"))
     return replace(read_item({**kept, "id": write.id}, desk.view), selected=False)
+
+
+def _series_of(write: Write[Event]) -> str:
+    series = as_object(write.extra.get("event")).get("recurringEventId")
+    return series if isinstance(series, str) else ""

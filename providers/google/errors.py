@@ -200,7 +200,12 @@ def _account_trouble(refusal: Refusal) -> TwinboxError | None:
             advice="Delete contacts at Google, empty its trash or wait 30 days, then sync again.",
         )
     if reasons & _HOURS:
-        return Throttled(words.spent, advice=_BY_ITSELF, retry_after=refusal.retry_after or words.pause)
+        return Throttled(
+            words.spent,
+            advice=_BY_ITSELF,
+            retry_after=refusal.retry_after or words.pause,
+            writes_only=words.fine_grained and "quotaExceeded" in reasons,
+        )
     if refusal.parsed and (refusal.status == 429 or reasons & _MINUTES or refusal.state == "RESOURCE_EXHAUSTED"):
         return Throttled("Google asks for a pause", advice=_BY_ITSELF, retry_after=refusal.retry_after or _WINDOW)
     if refusal.status == 429:

@@ -19,6 +19,7 @@ from providers.google.event_times import reaches, read_original
 
 GENERATIONS = 32  # one character of base32hex
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_OUR_LENGTH = 27  # 16 bytes in base32hex, and the generation
 
 # Why an event is read-only to us: code in `extra["reason"]`, what people are told, and what they can do.
 REASONS = {
@@ -86,15 +87,27 @@ def mark_of(origin: str, original: str) -> str:
 
 def _origin(event: Mapping[str, Any]) -> tuple[str, int]:
     """Our id and the generation in the event's own, ("", 0) for an event we did not make: copies of ours carry the
-    mark as well (a series that was split, an event that somebody duplicated), under ids that we did not choose."""
-    mark, original = origin_mark(event), read_original(event)
+    mark as well (a series that was split, an event that somebody duplicated), under ids that we did not choose. The
+    copies of guests have the id and not the mark, which only the organizer sees."""
+    mark, original, one = origin_mark(event), read_original(event), _text(event.get("id"))
     origin, _, named = mark.partition(" ")
     if original or event.get("recurringEventId"):
         return (origin, 0) if named and named == original else ("", 0)
-    one = _text(event.get("id"))
+    if not _is_owned(event):
+        origin = origin or _origin_in(one)
     if not origin or named or one[:-1] != event_id(origin, 0)[:-1] or one[-1] not in _DIGITS:
         return "", 0
     return origin, _DIGITS.index(one[-1])
+
+
+def _origin_in(one: str) -> str:
+    """The id of ours that an event's id of our choice is made of, "" for any other: Google's own are shorter."""
+    if len(one) != _OUR_LENGTH:
+        return ""
+    try:
+        return base64.b32hexdecode(one[:-1].upper() + "=" * (-len(one[:-1]) % 8)).hex()
+    except ValueError:
+        return ""
 
 
 # ---- whose it is -------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(app, clock, calendars=calendars)
 
     def opener(_app: App, account: str, _scope: Scope, *, since: date | None) -> MemoryCalendar:
-        return MemoryCalendar(calendars, made.address_of(account), since)
+        return MemoryCalendar(calendars, made.addresses[account], since)
 
     made.app = replace(app, open_calendar=opener)
     made.link(ANN)

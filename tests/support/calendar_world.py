@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from models.links import HistoryRow, LinkRow
 from models.syncing import ChannelRow
 from providers.google.calendar import GoogleCalendar
 from providers.google.calendar_client import CalendarClient
+from providers.google.client import Http
 from sandbox.faults import Faults
 from sandbox.google import CalendarApi, CalendarBook, CalendarKnobs, InProcessHttp, access_token, scopes
 from sandbox.google.store import Store
@@ -56,21 +58,19 @@ class CalendarDesk:
     app: App
     clock: TestClock
     accounts: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     reports: list[RunReport] = field(default_factory=list)
 
-    def link(self, address: str) -> str:
-        """A user links a calendar; the account's id."""
-        who = make_user(self.app, address.replace("example.com", "crm.example"))
+    def link(self, user: str, address: str = "") -> str:
+        """A user links a calendar, the own one unless another address is named; the account's id."""
+        address = address or user
+        who = make_user(self.app, user.replace("example.com", "crm.example"))
         grant = Grant(who.workspace_id, who.user_id, "gmail", address, address, address, {Channel.CALENDAR: True})
         with self.app.db.transaction() as session:
-            self.accounts[address] = save_account(session, self.app, grant, []).id
-        self.people[address] = who
-        return self.accounts[address]
-
-    def address_of(self, account: str) -> str:
-        """Whose account it is."""
-        return next(address for address, one in self.accounts.items() if one == account)
+            account = save_account(session, self.app, grant, []).id
+        self.people[user], self.accounts[user], self.addresses[account] = who, account, address
+        return account
 
     # -- runs
 
@@ -175,6 +175,7 @@ class CalendarWorld(CalendarDesk):
     knobs: CalendarKnobs = field(default_factory=CalendarKnobs)
     faults: Faults = field(default_factory=Faults)
     waited: list[float] = field(default_factory=list)
+    clients: dict[str, CalendarClient] = field(default_factory=dict)
     store: Store = field(init=False)
     google: CalendarApi = field(init=False)
 
@@ -188,19 +189,25 @@ class CalendarWorld(CalendarDesk):
         """The time at Google."""
         return self.clock() + self.skew
 
-    def link(self, address: str) -> str:
+    def link(self, user: str, address: str = "") -> str:
         """A user links a calendar at Google, which is kept by Berlin's clock; the account's id."""
+        address = address or user
         if self.store.users.find(address) is None:
             self.store.users.add(address, address.partition("@")[0].title())
             self.google.book(address).set_zone(BERLIN)
-        return CalendarDesk.link(self, address)
+        return CalendarDesk.link(self, user, address)
 
     def calendar(self, address: str = ANN, scope: Scope | None = None, *, since: date | None = None) -> GoogleCalendar:
         """Our adapter on somebody's calendar, as a run opens it."""
-        token = access_token(self.store, address, scopes.CALENDAR_EVENTS)
-        http = GoogleHttp(InProcessHttp(self.google, token, self.faults), self.google_now)
-        client = CalendarClient(http, now=self.clock)
-        return GoogleCalendar(client, scope or Scope("", ""), since=since, wait=self.wait)
+        if address not in self.clients:  # making one takes longer than the run
+            self.clients[address] = CalendarClient(self.http(address), now=self.clock)
+        return GoogleCalendar(self.clients[address], scope or Scope("", ""), since=since, wait=self.wait)
+
+    def http(self, address: str) -> Http:
+        """Somebody's connection to Google."""
+        # Google's tokens last an hour, the stories of tests go on for weeks; renewal has tests of its own.
+        token = partial(access_token, self.store, address, scopes.CALENDAR_EVENTS)
+        return GoogleHttp(InProcessHttp(self.google, token, self.faults), self.google_now)
 
     def wait(self, seconds: float) -> None:
         """A pause: time passes, nobody waits."""
@@ -208,7 +215,7 @@ class CalendarWorld(CalendarDesk):
         self.clock.advance(seconds=seconds)
 
     def _open(self, _app: App, account: str, scope: Scope, *, since: date | None) -> RemoteReplica[Event]:
-        return self.calendar(self.address_of(account), scope, since=since)
+        return self.calendar(self.addresses[account], scope, since=since)
 
     # -- Google's side
 

@@ -23,7 +23,7 @@ from sync.record_channels import opened_contacts
 from sync.record_plan import make_plan
 from sync.run import RunReport
 from sync.undo import undo_run
-from tests.support.contact_crash import KINDS, Frozen, Scene
+from tests.support.contact_crash import Frozen, Scene
 from tests.support.contact_oracle import (
     LISTS,
     End,
@@ -35,6 +35,7 @@ from tests.support.contact_oracle import (
     item_text,
 )
 from tests.support.contact_world import person
+from tests.support.crash import KINDS
 from tests.support.memory_replica import Card
 
 Step = tuple[str, int, int]

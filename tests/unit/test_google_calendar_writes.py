@@ -332,6 +332,21 @@ def test_leaving_deletes_and_mails_nobody() -> None:
     assert sent.query["sendUpdates"] == ["none"]
 
 
+def test_a_series_is_deleted_first_and_its_occurrences_go_with_it() -> None:
+    world = scripted((204, None))
+    series = item_of(resource("m", recurrence=["RRULE:FREQ=WEEKLY"]))
+    moved = item_of(
+        resource(
+            "m_20260302T110000Z",
+            recurringEventId="m",
+            originalStartTime={"dateTime": "2026-03-02T12:00:00+01:00"},
+        )
+    )
+    after = done(world.calendar.write([rewrite(one, None, selected=False) for one in (moved, series)]))
+    assert {one: item.selected for one, item in after.items()} == {"m": False, "m_20260302T110000Z": False}
+    assert world.calls == [f"DELETE {EVENTS}/m"]
+
+
 @pytest.mark.parametrize("answer", [refusal(404, "notFound"), refusal(410, "deleted", "Resource has been deleted")])
 def test_an_event_that_is_gone_already_has_left(answer: Any) -> None:
     item = item_of(resource())
@@ -375,3 +390,11 @@ def test_an_event_that_is_there_needs_nothing_to_take_part() -> None:
     world = scripted(resource())
     done(world.calendar.write([rewrite(item_of(resource()), None, selected=True)]))
     assert world.calls == [f"GET {EVENTS}/e1"]
+
+
+@pytest.mark.parametrize(
+    ("one", "origin"),
+    [(FIRST, ORIGIN), (SECOND, ORIGIN), (FIRST[:-2], ""), (FIRST + "0", ""), ("z" * 27, ""), ("a_" * 13 + "b", "")],
+)
+def test_a_guests_copy_of_what_we_made_is_known_by_its_id(one: str, origin: str) -> None:
+    assert item_of(resource(one, organizer={"email": "boss@example.org"})).origin == origin
