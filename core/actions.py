@@ -35,6 +35,7 @@ class Reason(enum.StrEnum):
     SAME_PHONE = "same_phone"
     SAME_MEETING = "same_meeting"
     OUT_OF_RANGE = "out_of_range"
+    NOT_CHOSEN = "not_chosen"
     DECIDED = "decided"
     AMBIGUOUS = "ambiguous"
     EQUAL = "equal"
@@ -64,6 +65,7 @@ _TEXTS = {
     Reason.SAME_PHONE: "is there already: same phone number and family name",
     Reason.SAME_MEETING: "is there already: the same meeting",
     Reason.OUT_OF_RANGE: "lies before the day from which on is synced",
+    Reason.NOT_CHOSEN: "lies in a calendar that is not followed any more; stays as it is on both sides",
     Reason.DECIDED: "as a person decided",
     Reason.AMBIGUOUS: "may be one of several: needs a decision",
     Reason.EQUAL: "is equal on both sides",

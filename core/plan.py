@@ -4,7 +4,7 @@ Merging one record is `core.merge`, pairing unlinked ones `core.match`; carrying
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -29,12 +29,19 @@ class State(enum.Enum):
     GONE = enum.auto()
 
 
+def everything(_remote_id: str) -> bool:
+    """Every remote record is of a chosen place."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Facts(Generic[T]):
     """What a plan is made of besides the two deltas.
 
     `settled_at`: what the provider lists may be as old as this, so whatever we wrote later may not show yet.
     `skew`: seconds the provider's clock is ahead of ours. `waiting`: local records whose creation may be in flight.
+    `covers` tells by its id whether a remote record is of what was chosen: of all others nobody knows anything, and
+    their pairs rest.
     """
 
     policy: Policy[T]
@@ -42,6 +49,7 @@ class Facts(Generic[T]):
     skew: float = 0.0
     decisions: Decisions = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
+    covers: Callable[[str], bool] = everything
 
 
 # ---- finishing what a run that broke off had begun --------------------------------------------------------
@@ -172,6 +180,7 @@ class _Pair(Generic[T]):
         if self.remote is not None and is_stale(self.remote, link.remote):
             self.remote = None
         self.mine = _state(self.local, link.local_id in local.gone)
+        self.covered = facts.covers(link.remote_id)
         self.theirs = _state(self.remote, self._is_gone(remote))
 
     def _is_gone(self, remote: Delta[T]) -> bool:
@@ -179,10 +188,13 @@ class _Pair(Generic[T]):
         if one in remote.gone or one in remote.renamed:  # renamed to one that has a link of its own: merged into it
             return True
         old = self.link.remote.modified_at - timedelta(seconds=self.facts.skew) <= self.facts.settled_at
-        return remote.complete and one not in remote.items and old and self.settled
+        return remote.complete and self.covered and one not in remote.items and old and self.settled
 
     def linked(self) -> Iterator[Action[T]]:
         """Both took part at the end of the last run."""
+        if not self.covered:
+            yield Deselect(self.link, None, False, Reason.NOT_CHOSEN)
+            return
         if self.facts.policy.has_range and (yield from self._at_the_edge()):
             return
         gone = State.GONE in (self.mine, self.theirs)
@@ -232,6 +244,8 @@ class _Pair(Generic[T]):
     def parted(self) -> Iterator[Action[T]]:
         """One or both had left; the pair joins again when one side takes part again."""
         mine, theirs = _takes_part(self.local), _takes_part(self.remote)
+        if not self.covered and self.mine is not State.GONE:
+            return
         if self.facts.policy.has_range and mine and not theirs and self.theirs is not State.GONE:
             return  # within the range here and not there: nothing to make up for
         if self.theirs is State.GONE or self.mine is State.GONE:

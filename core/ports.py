@@ -149,6 +149,29 @@ class Replica(Protocol[T]):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarEntry:
+    """A calendar the account can choose. `primary`: its own; `writable`: events in it can be changed."""
+
+    id: str
+    name: str
+    primary: bool
+    writable: bool
+    zone: str
+
+
+class CalendarList(Protocol):
+    """The calendars of one account at its provider. Not thread-safe.
+
+    Every method may raise Transient, Throttled, NeedsRelink, NotGranted or Misconfigured.
+    """
+
+    def calendars(self) -> Sequence[CalendarEntry]:
+        """All that the account can choose among, its own first."""
+
+    def close(self) -> None: ...
+
+
 class RemoteReplica(Replica[T], Protocol[T]):
     """A provider's side: also knows the group that selects, and how far its clock is from ours."""
 

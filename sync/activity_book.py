@@ -16,10 +16,12 @@ from core.contact_file import MAX_EXTERNAL_ID, checked_id
 from core.errors import BadInput, Conflict, NotFound
 from core.event import Event, canonical, from_json
 from core.occurrences import rule_problem
+from core.types import Channel
 from models.accounts import AccountRow, UserRow
 from models.activities import ActivityRow
 from models.activity_queries import activity_record, find_activity
 from models.columns import Record
+from models.links import LinkRow
 from sync.activity_rows import EventText, NewActivity, insert_activities, rewrite_activities, set_activities
 from sync.activity_series import put_back, take_out
 from sync.app import App
@@ -208,6 +210,14 @@ def called(row: ActivityRow) -> str:
 
 
 def _check_organizer(session: Session, row: ActivityRow) -> None:
+    link = (row.main_account, Channel.CALENDAR.value, row.id)
+    known = session.get(LinkRow, link) if row.main_account else None
+    # Why an event is read-only is the provider's word; "foreign" is what is judged here.
+    if known is not None and known.extra.get("writable") is False and known.extra.get("reason") != "foreign":
+        raise Conflict(
+            f"{called(row)} can only be read in its calendar",
+            advice="Ask whoever keeps that calendar for the right to change events, or change it there.",
+        )
     if elsewhere(session, row):
         raise Conflict(
             f"{called(row)} is organized elsewhere: read only",

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from core.contact import Contact
 from core.errors import Misconfigured
 from core.event import Event
-from core.ports import Clock, RemoteReplica
+from core.ports import CalendarList, Clock, RemoteReplica
 from core.replica import Scope
 from core.settings import Settings
 from models.db import Database
@@ -42,8 +42,8 @@ class App:
     """What use cases and jobs need, built once per process by `build_app`.
 
     `stopping` is set when the process is to end: running work stops at its next step. `open_contacts` opens the
-    provider's side of an account's contacts in place of `sync.sources.open_contacts`, `open_calendar` that of its
-    calendar.
+    provider's side of an account's contacts in place of `sync.sources.open_contacts`, `open_calendar` that of one of
+    its calendars, `open_calendars` their list.
     """
 
     settings: Settings
@@ -54,6 +54,7 @@ class App:
     parsers: ParserPool
     open_contacts: Callable[[App, str, Scope], RemoteReplica[Contact]] | None = None
     open_calendar: CalendarOpener | None = None
+    open_calendars: Callable[[App, str], CalendarList] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

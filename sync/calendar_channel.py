@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from core.calendar_settings import CalendarSettings
+from core.calendar_settings import CalendarSettings, same_calendars
 from core.errors import BadInput
+from core.replica import Scope
 from core.types import Channel
 from sync.app import App
 from sync.record_settings import begin_anew, check_period, own_channel
@@ -15,11 +16,13 @@ from sync.record_settings import begin_anew, check_period, own_channel
 
 @dataclass(frozen=True, slots=True)
 class CalendarChange:
-    """What to change; None leaves a value as it is. `period_s` in seconds."""
+    """What to change; None leaves a value as it is. `period_s` in seconds, `calendars` as `sync.calendar_choice` gives
+    them."""
 
     since: date | None = None
     period_s: int | None = None
     auto: bool | None = None
+    calendars: tuple[Scope, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class CalendarChoice:
     """The choices in force. `since` is None before the first run."""
 
     since: date | None
-    calendar: str
+    calendars: tuple[Scope, ...]
     period_s: int
     auto: bool
 
@@ -37,14 +40,14 @@ def calendar_choice(app: App, workspace: str, account_id: str) -> CalendarChoice
     with app.db.reading() as session:
         row = own_channel(session, workspace, account_id, Channel.CALENDAR)
         settings = CalendarSettings.read(row.settings)
-        return CalendarChoice(settings.since, settings.calendar, row.period_s, row.auto)
+        return CalendarChoice(settings.since, settings.calendars, row.period_s, row.auto)
 
 
 def change_calendar(app: App, workspace: str, account_id: str, change: CalendarChange) -> CalendarChoice:
     """Change the choices; the channel is due at once.
 
-    With another day everything is read anew: what lies behind it enters, what lies before it is left as it is on both
-    sides. Raises NotFound, and BadInput for a day that is still to come or a period out of range.
+    With another day, or other calendars, everything is read anew: what lies within enters, what lies without is left as
+    it is on both sides. Raises NotFound, and BadInput for a day that is still to come or a period out of range.
     """
     check_period(change.period_s)
     if change.since is not None:
@@ -52,8 +55,9 @@ def change_calendar(app: App, workspace: str, account_id: str, change: CalendarC
     with app.db.transaction() as session:
         row = own_channel(session, workspace, account_id, Channel.CALENDAR)
         before = CalendarSettings.read(row.settings)
-        if change.since is not None and change.since != before.since:
-            row.settings = replace(before, since=change.since).to_json()
+        after = replace(before, since=change.since or before.since, calendars=change.calendars or before.calendars)
+        if after.since != before.since or not same_calendars(after.calendars, before.calendars):
+            row.settings = after.to_json()
             begin_anew(session, row)
         if change.period_s is not None:
             row.period_s = change.period_s

@@ -117,6 +117,10 @@ class LocalContacts:
         """No contact is one account's alone."""
         return set()
 
+    def shown_as(self, remote_ids: Collection[str]) -> set[str]:  # noqa: ARG002  # the port's signature
+        """An account has one address book."""
+        return set()
+
     def claim(self, ids: Collection[str]) -> None:
         """A contact may be in the address books of several accounts."""
 

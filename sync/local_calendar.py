@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, case, cast, exists, not_, or_, select
 from sqlalchemy.orm import Session
 
+from core.calendar_settings import mark_in
 from core.errors import RecordGone, VersionConflict
 from core.event import Event, Moment, from_json
 from core.replica import LONG_AGO, Delta, Done, Failed, Item, Stamp, Write
+from models.accounts import AccountRow
 from models.activities import ActivityRow
 from models.db import parts
 from models.links import LinkRow
@@ -25,18 +28,26 @@ from sync.activity_rows import (
     set_activities,
 )
 from sync.activity_series import put_back, rename, take_out
+from sync.calendar_copies import linked_events, meetings_of, one_of_each
 
 GUEST = "guest"
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarAccount:
-    """Whose calendar it is. `since` is the beginning of what is synced."""
+    """Whose calendar it is. `since` is the beginning of what is synced, `marks` are those of the chosen calendars
+    (`core.calendar_settings.mark_of`), `address` is the account's."""
 
     workspace_id: str
     account_id: str
     user_id: str
     since: datetime
+    marks: frozenset[str] = frozenset({""})
+    address: str = ""
+
+    def covers(self, event: str) -> bool:
+        """Whether an event of that id is in a chosen calendar."""
+        return mark_in(event) in self.marks
 
 
 class LocalCalendar:
@@ -107,7 +118,7 @@ class LocalCalendar:
             .outerjoin(ActivityRow, ActivityRow.id == LinkRow.local_id)
             .where(LinkRow.account_id == account_id, LinkRow.channel == channel)
             .where(or_(ActivityRow.id.is_(None), self._is_main()))
-            .where(case((LinkRow.active.is_(True), changed), else_=takes_part))
+            .where(case((LinkRow.active.is_(True), changed), else_=and_(takes_part, self._is_covered())))
         )
         return set(self._session.scalars(query))
 
@@ -139,8 +150,11 @@ class LocalCalendar:
         return found
 
     def adjust(self, remote: Delta[Event]) -> Delta[Event]:
-        """Meetings whose text another account decides lose it here: this account only takes part in them."""
-        remote = self._with_texts(remote)
+        """Meetings whose text another account decides lose it here: this account only takes part in them. Of a meeting
+        that several calendars of the account show one copy counts."""
+        remote, mine = self._with_texts(remote), self._account
+        linked = linked_events(self._session, mine.workspace_id, mine.account_id, remote.items.values())
+        remote = one_of_each(remote, linked, mine.covers, self._leads)
         off = self._taken_off(remote)
         others = self._others({_key(item) for item in remote.items.values()})
         led = self._led([one for one, _ in others])
@@ -148,7 +162,7 @@ class LocalCalendar:
         made = self._made_for_others({item.origin for item in remote.items.values()})
         items: dict[str, Item[Event]] = {}
         for one, item in remote.items.items():
-            known = _key(item) in guests and (one in off or guests[_key(item)] or not item.extra.get("owned"))
+            known = _key(item) in guests and (one in off or guests[_key(item)] or not self._leads(item))
             if known or item.origin in made:
                 items[one] = replace(item, body=made.get(item.origin, _identity(item.body)))
             elif one not in off:
@@ -173,7 +187,7 @@ class LocalCalendar:
         """Cancelled occurrences of series that another account decides: a guest took them off the own calendar, and
         nobody else's. Google leaves out who organizes what is cancelled, so only the series tells."""
         off = {one: item.body.uid for one, item in remote.items.items() if _is_cancelled_occurrence(item)}
-        led = {item.body.uid for item in remote.items.values() if not item.body.original and item.extra.get("owned")}
+        led = {item.body.uid for item in remote.items.values() if not item.body.original and self._leads(item)}
         theirs = {uid for _, (uid, _) in self._others({(uid, "") for uid in off.values()})} - led
         return {one for one, uid in off.items() if uid in theirs}
 
@@ -192,10 +206,22 @@ class LocalCalendar:
         filled = {one: replace(item, body=_cancelled(item.body, known.get(_key(item)))) for one, item in bare.items()}
         return replace(remote, items={**remote.items, **filled})
 
+    def _leads(self, item: Item[Event]) -> bool:
+        """Whether this account organizes a meeting. The calendar does so by itself in the account's own; another
+        calendar may be that of several accounts, and is led by whoever made the event."""
+        return _is_led(item.extra, item.id, item.body.organizer, self._account.address)
+
+    def shown_as(self, remote_ids: Collection[str]) -> set[str]:
+        """Match keys of the meetings linked to these events: another chosen calendar may show them as well."""
+        if len(self._account.marks) == 1:
+            return set()
+        found = meetings_of(self._session, self._account.account_id, remote_ids)
+        return {f"uid:{uid}|{original}" for uid, original in found}
+
     def unclaimed(self, remote: Delta[Event]) -> set[str]:
         """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
         off = self._taken_off(remote)
-        led = {_key(item) for one, item in remote.items.items() if item.extra.get("owned") and one not in off}
+        led = {_key(item) for one, item in remote.items.items() if self._leads(item) and one not in off}
         theirs = {one for one, _ in self._others(led)}
         return theirs - self._led(theirs)
 
@@ -257,9 +283,12 @@ class LocalCalendar:
         led: set[str] = set()
         for some in parts(list(ids)):
             main = and_(ActivityRow.id == LinkRow.local_id, ActivityRow.main_account == LinkRow.account_id)
-            query = select(LinkRow.local_id, LinkRow.extra).join(ActivityRow, main)
+            query = select(LinkRow, AccountRow.address).join(ActivityRow, main)
+            query = query.join(AccountRow, AccountRow.id == LinkRow.account_id)
             query = query.where(LinkRow.local_id.in_(some), LinkRow.active.is_(True))
-            led |= {one for one, extra in self._session.execute(query) if extra.get("owned")}
+            for link, address in self._session.execute(query):
+                if _is_led(link.extra, link.remote_id, from_json(link.base).organizer, address):
+                    led.add(link.local_id)
         return led
 
     def _made_for_others(self, ids: Collection[str]) -> dict[str, Event]:
@@ -274,6 +303,10 @@ class LocalCalendar:
             )
             made |= {one: Event(uid=uid, original=original) for one, uid, original in self._session.execute(query)}
         return made
+
+    def _is_covered(self) -> ColumnElement[bool]:
+        own = [LinkRow.remote_id.not_like("%@%")] if "" in self._account.marks else []
+        return or_(*own, *(LinkRow.remote_id.like(f"%{mark}") for mark in sorted(self._account.marks - {""})))
 
     def _is_main(self) -> ColumnElement[bool]:
         return ActivityRow.main_account.in_(("", self._account.account_id))
@@ -337,6 +370,10 @@ def _cancelled(told: Event, known: Event | None) -> Event:
 
 def _is_cancelled_occurrence(item: Item[Event]) -> bool:
     return bool(item.body.original) and item.body.status == "cancelled"
+
+
+def _is_led(extra: Mapping[str, Any], event: str, organizer: str, address: str) -> bool:
+    return bool(extra.get("owned")) and (not mark_in(event) or organizer == address)
 
 
 def _key(item: Item[Event]) -> tuple[str, str]:

@@ -286,6 +286,8 @@ def _settled(
         run.counts["joined with one that was there"] += 1
     if job.lost:
         run.counts["conflicts"] += 1
+    if job.reason is Reason.NOT_CHOSEN:
+        run.counts["not followed any more"] += 1
     link = link_after(job, local, remote, run.now)
     if link is None:
         outcome.forgotten.append(job.local_id)

@@ -3,7 +3,7 @@ What is done with them is `sync.records`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.calendar_settings import CalendarSettings, day_begins
+from core.calendar_settings import CalendarSettings, day_begins, mark_of, same_calendars
 from core.contact import Contact
 from core.contact_settings import ContactSettings
 from core.errors import NotFound
@@ -24,6 +24,7 @@ from models.accounts import AccountRow
 from models.syncing import ChannelRow
 from sync.account_rows import channel_of
 from sync.app import App
+from sync.calendar_set import CalendarSet
 from sync.channel_tag import own_tag
 from sync.lease import Lease
 from sync.local import LocalContacts
@@ -44,7 +45,7 @@ _GROUP_GONE = (
 
 _CALENDAR_GONE = (
     "Nothing was cancelled. Share it again at the provider, or link the account again; `twinbox settings calendar "
-    "ACCOUNT --no-auto` stops the sync."
+    "ACCOUNT --calendar NAME` chooses others, `--no-auto` stops the sync."
 )
 
 
@@ -85,26 +86,37 @@ def opened_calendar(
     lease: Lease | None = None,
     watch: Watch = unwatched,
     since: date | None = None,
+    calendars: tuple[Scope, ...] = (),
 ) -> Iterator[RecordRun[Event]]:
-    """A run of an account's calendar, with the provider's side open. Without a lease it can only plan; `since` plans as
-    if that day had been chosen. Raises NotFound, Misconfigured, NeedsRelink, Refused, Transient."""
+    """A run of an account's calendars, with the provider's side open. Without a lease it can only plan; `since` and
+    `calendars` plan as if they had been chosen. Raises NotFound, Misconfigured, NeedsRelink, Refused, Transient."""
     account, row = _channel(app, account_id, Channel.CALENDAR)
     settings = CalendarSettings.read(row.settings)
     first = since or settings.since or (app.clock() - REACH).date()
-    mine = CalendarAccount(account.workspace_id, account_id, account.user_id, day_begins(first))
+    scopes = calendars or settings.calendars
+    marks = frozenset(mark_of(scope.id) for scope in scopes)
+    mine = CalendarAccount(
+        account.workspace_id, account_id, account.user_id, day_begins(first), marks, address=account.address
+    )
 
     def local(session: Session) -> LocalCalendar:
         return LocalCalendar(session, mine, app.clock())
 
     def keep_scope(session: Session, scope: Scope) -> None:
-        _keep_settings(session, row, CalendarSettings(first, scope.name, scope.id).to_json())
+        _keep_settings(session, row, CalendarSettings(first, (scope, *scopes[1:])).to_json())
 
-    scope = Scope(settings.calendar_id, settings.calendar)
-    replica = (app.open_calendar or open_calendar)(app, account_id, scope, since=first)
-    if since is not None and since != settings.since:
+    replica = _open_calendars(app, account_id, scopes, first)
+    if (since is not None and since != settings.since) or not same_calendars(scopes, settings.calendars):
         row.cursor = ""  # what changed since the last run says nothing of another range
-    with _open(app, account, row, replica, EVENTS, local, scope, keep_scope, _CALENDAR_GONE, lease, watch) as run:
+    with _open(app, account, row, replica, EVENTS, local, scopes[0], keep_scope, _CALENDAR_GONE, lease, watch) as run:
+        run.covers = mine.covers
         yield run
+
+
+def _open_calendars(app: App, account_id: str, scopes: Sequence[Scope], since: date) -> RemoteReplica[Event]:
+    """The chosen calendars as one; one alone as it is."""
+    opened = [(scope, (app.open_calendar or open_calendar)(app, account_id, scope, since=since)) for scope in scopes]
+    return opened[0][1] if len(opened) == 1 and not mark_of(scopes[0].id) else CalendarSet(opened, _CALENDAR_GONE)
 
 
 @contextmanager

@@ -53,6 +53,7 @@ def make_plan(run: RecordRun[T]) -> Plan[T]:
     _check_scope(run, listing)
     opened = _open_ends(run)
     listing, doubtful = _with_missing(run, listing, opened.due)
+    listing = _with_copies(run, listing)
     _take_note(run, listing)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
     remote = _read_more(run, listing, {*opened.due, *undecided(opened.decisions), *in_doubt})
@@ -84,13 +85,22 @@ def _with_missing(run: RecordRun[T], listing: Delta[T], due: Collection[str]) ->
         return listing, set()
     with run.app.db.reading() as session:
         known = {pair.remote_id for pair in _pairs(run, session, listing) if pair.active}
-    missing = known - listing.items.keys() - listing.gone
-    asked = missing | (set(due) - listing.items.keys() - listing.gone)
+    missing = set(filter(run.covers, known - listing.items.keys() - listing.gone))
+    asked = missing | set(filter(run.covers, set(due) - listing.items.keys() - listing.gone))
     if not asked:
         return listing, set()
     joined = _joined(run, listing, run.replica.get(asked))
     outside = {one for one in missing & joined.items.keys() if run.policy.has_range and not joined.items[one].selected}
     return joined, missing - joined.gone - joined.renamed.keys() - outside
+
+
+def _with_copies(run: RecordRun[T], listing: Delta[T]) -> Delta[T]:
+    """The same records elsewhere, for those that went: what another chosen place still shows is not gone."""
+    if not listing.gone:
+        return listing
+    with run.app.db.reading() as session:
+        copies = run.store.find_remote(session, run.local(session).shown_as(listing.gone))
+    return _read_more(run, listing, copies)
 
 
 def _take_note(run: RecordRun[T], listing: Delta[T]) -> None:
@@ -130,7 +140,7 @@ def undecided(rows: Iterable[DecisionRow]) -> set[str]:
 
 def _read_more(run: RecordRun[T], remote: Delta[T], ids: Collection[str]) -> Delta[T]:
     """The listing with these records in addition, as far as it does not have them."""
-    missing = sorted(set(ids) - remote.items.keys() - remote.gone)
+    missing = sorted(filter(run.covers, set(ids) - remote.items.keys() - remote.gone))
     if not missing or remote.complete:
         return remote
     return _joined(run, remote, run.replica.get(missing))
@@ -169,6 +179,7 @@ class _Opened(Generic[T]):
 
 
 def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Opened[T], *, narrow: bool) -> Plan[T]:
+    told = _reported(remote)
     with run.app.db.reading() as session:
         remote = run.local(session).adjust(remote)
         pairs = _pairs(run, session, remote)
@@ -182,10 +193,7 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
             skew=run.replica.skew,
         )
         quiet = {pair.remote_id for pair in pairs if pair.local_id not in touched | opened.sent.keys()}
-        seen, remote = (
-            remote,
-            replace(remote, items={one: item for one, item in remote.items.items() if one not in quiet}),
-        )
+        seen, remote = remote, replace(remote, items=_without(remote.items, quiet))
         local = run.local(session).get({link.local_id for link in found.links})
         new, lifted = ({}, frozenset[str]()) if narrow else _new(run, session)
         active = run.store.active(session)
@@ -193,25 +201,26 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
     remote = _read_more(run, remote, possible if narrow else possible | to_read(found.links, local, remote))
     if remote.renamed.keys() - seen.renamed.keys():  # what was read bears another name by now, perhaps a linked one's
         return _decide(run, listing, _joined(run, seen, remote), opened, narrow=narrow)
+    told |= _reported(remote)
     with run.app.db.reading() as session:
         remote = run.local(session).adjust(remote)
         linked = {link.remote_id for link in found.links}
         unlinked = [item for one, item in remote.items.items() if one not in linked]
         twins = run.local(session).get(_twins(run, session, unlinked, opened.decisions) - local.items.keys()).items
-    asked = undecided(opened.decisions) | possible
-    untold = frozenset(asked - linked - remote.items.keys() - remote.gone - remote.renamed.keys())
+    untold = frozenset(filter(run.covers, (undecided(opened.decisions) | possible) - linked - told))
     waiting = found.waiting | _held_up(run, new, opened.decisions, untold)
-    facts = Facts(run.policy, run.settled_at, run.replica.skew, taken(opened.decisions), waiting)
+    facts = Facts(run.policy, run.settled_at, run.replica.skew, taken(opened.decisions), waiting, run.covers)
     both = replace(local, items={**local.items, **twins, **new})
     actions = tuple(diff(found.links, both, remote, facts))
     recovered = tuple(link for link in found.links if link not in stored)
+    answered = _answered(found.links, seen)
     return Plan(
         actions,
         listing,
         recovered,
         found.settled,
         found.overtaken,
-        opened.due & _answered(found.links, seen),
+        frozenset(one for one in opened.due if one in answered or not run.covers(one)),
         lifted,
         untold,
         active,
@@ -226,7 +235,15 @@ def _answered(links: Iterable[Link[T]], remote: Delta[T]) -> set[str]:
         for link in links
         if link.remote_id in remote.items and is_stale(remote.items[link.remote_id], link.remote)
     }
-    return {*remote.items, *remote.gone, *remote.renamed} - late
+    return _reported(remote) - late
+
+
+def _reported(remote: Delta[T]) -> set[str]:
+    return {*remote.items, *remote.gone, *remote.renamed}
+
+
+def _without(items: Mapping[str, Item[T]], ids: Collection[str]) -> dict[str, Item[T]]:
+    return {one: item for one, item in items.items() if one not in ids}
 
 
 def _names(run: RecordRun[T], local: Delta[T], remote: Delta[T]) -> dict[tuple[Side, str], str]:

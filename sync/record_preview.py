@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from core.actions import Action, Adopt, Create, Decide, Deselect, Rebase, Update, Wait, in_words
+from core.actions import Action, Adopt, Create, Decide, Deselect, Reason, Rebase, Update, Wait, in_words
 from core.merge import changed_fields
 from core.policy import Policy
 from core.replica import Item, Side
@@ -37,7 +37,9 @@ def preview(plan: Plan[T], policy: Policy[T]) -> list[Line]:
 
 
 def _is_quiet(action: Action[T]) -> bool:
-    return isinstance(action, Rebase) or (isinstance(action, Deselect) and action.side is None)
+    return isinstance(action, Rebase) or (
+        isinstance(action, Deselect) and action.side is None and action.reason is not Reason.NOT_CHOSEN
+    )
 
 
 def _line(plan: Plan[T], action: Action[T], policy: Policy[T]) -> Line:
@@ -81,7 +83,7 @@ def _verb(action: Action[T], policy: Policy[T]) -> str:
         ]
         return "update in " + " and at ".join(places) if places[0] == "the CRM" else "update at the provider"
     if isinstance(action, Rebase) or action.side is None:
-        return "note"
+        return "leave as it is"
     return (_VERBS_BY_TIME if policy.has_range else _VERBS)[type(action), action.side]
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from core.errors import LeaseLost, Throttled
+from core.plan import everything
 from core.policy import Policy
 from core.ports import RemoteReplica, Replica
 from core.replica import Delta, Item, Scope, Side
@@ -56,6 +57,9 @@ class LocalSide(Replica[T], Protocol[T]):
     def rename(self, names: Mapping[str, str]) -> None:
         """Use these names from now on."""
 
+    def shown_as(self, remote_ids: Collection[str]) -> set[str]:
+        """Match keys of what these linked remote records are, where another place may show the same."""
+
     def taken(self, ids: Collection[str]) -> None:
         """Note that these records are about to be made at this account's provider."""
 
@@ -78,7 +82,8 @@ class RecordRun(Generic[T]):
 
     `local` gives the CRM side in a session. `scope` is the group or calendar as the settings have it, `keep_scope`
     writes it down, `scope_advice` is what to do when it is gone. `asides` is what has to be read again or set aside,
-    `handled` the records that need not be any more. `paused`: the provider takes no writes for now.
+    `handled` the records that need not be any more. `covers` is as in `core.plan.Facts`. `paused`: the provider takes
+    no writes for now.
     """
 
     app: App
@@ -95,6 +100,7 @@ class RecordRun(Generic[T]):
     approved: frozenset[str] = frozenset()
     lease: Lease | None = None
     watch: Watch = field(default=lambda _: None)
+    covers: Callable[[str], bool] = everything
     counts: Counter[str] = field(default_factory=Counter)
     asides: list[Aside] = field(default_factory=list)
     handled: set[tuple[Side, str]] = field(default_factory=set)

@@ -9,7 +9,7 @@ import providers
 from core.contact import Contact
 from core.errors import NotFound
 from core.event import Event
-from core.ports import MailSource, RemoteReplica
+from core.ports import CalendarList, MailSource, RemoteReplica
 from core.provider import ProviderSpec
 from core.replica import Scope
 from models.accounts import AccountRow
@@ -66,6 +66,17 @@ def open_calendar(
         send_updates=send_updates,
         now=app.clock,
         wait=wait,
+        roots={"google": app.settings.google_base_url},
+    )
+
+
+def open_calendars(app: App, account_id: str, *, wait: Wait = time.sleep) -> CalendarList:
+    """The calendars of an account at its provider. Touches no network yet. Raises as `open_calendar` does."""
+    return providers.open_calendars(
+        _spec(app, account_id),
+        app.guard,
+        open_access(app, account_id, wait=wait),
+        now=app.clock,
         roots={"google": app.settings.google_base_url},
     )
 

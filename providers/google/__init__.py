@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from core.contact import Contact
 from core.errors import Misconfigured
 from core.event import Event
-from core.ports import Access, Clock, RemoteReplica
+from core.ports import Access, CalendarList, Clock, RemoteReplica
 from core.provider import OAuthEndpoints
 from core.replica import Scope
 from core.types import Channel
@@ -89,6 +89,17 @@ def open_google_calendar(
     return GoogleCalendar(client, scope, since=since, send_updates=send_updates, wait=wait)
 
 
+def open_google_calendars(guard: Guard, access: Access, *, root: str, now: Clock) -> CalendarList:
+    """The calendars of one account. Touches no network yet. Raises Misconfigured when `root` is not a web address."""
+    # Here and not above: see `open_google_contacts`.
+    from providers.google.calendar_client import open_calendar_client
+    from providers.google.calendar_list import GoogleCalendars
+
+    if root:
+        _check_root(root)
+    return GoogleCalendars(open_calendar_client(guard, access, root=root, now=now))
+
+
 def _check_root(root: str) -> None:
     try:
         parts = urlsplit(root)
@@ -106,3 +117,4 @@ PROVIDERS = ()
 OAUTH = {"google": google_endpoints}
 CONTACTS = {"google": open_google_contacts}
 CALENDAR = {"google": open_google_calendar}
+CALENDARS = {"google": open_google_calendars}

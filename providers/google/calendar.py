@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
+from core.calendar_settings import OWN
 from core.errors import CursorExpired, Misconfigured
 from core.event import Event
 from core.replica import Delta, Done, Failed, Item, Scope, Write
@@ -18,7 +19,7 @@ from providers.google.calendar_series import SeriesBook
 from providers.google.calendar_writing import outcomes
 from providers.google.event_items import is_gone
 
-PRIMARY = "primary"  # the account's own calendar, whatever its id is
+_SECONDARY = "@group.calendar.google.com"  # ends the id of a calendar that is not the main one of a person
 BATCH = 50
 
 
@@ -37,11 +38,12 @@ class GoogleCalendar:
         until a new event is found.
         """
         self._client = client
-        self._scope = Scope(scope.id or PRIMARY, scope.name)
+        self._scope = Scope(scope.id or OWN, scope.name)
         self._since = since
         self._send_updates = send_updates
         self._wait = wait
         self._writable = True
+        self._shared = self._scope.id != OWN
         self._series = SeriesBook(client, self._scope.id)
 
     @property
@@ -64,6 +66,8 @@ class GoogleCalendar:
         if listed is None:
             return Delta({}, cursor=cursor or "")
         self._writable = listed.writable
+        mine = listed.owner and self._scope.id.endswith(_SECONDARY)  # the main one of another may be managed, too
+        self._shared = self._scope.id != OWN and not mine
         self._scope = Scope(self._scope.id, listed.name or self._scope.name)
         items, gone = self._read(listed)
         now = self._cursor(listed.token) if listed.token else ""
@@ -94,7 +98,14 @@ class GoogleCalendar:
 
     def _desk(self) -> Desk:
         return Desk(
-            self._client, self._scope.id, self._series, self._since, self._writable, self._send_updates, self._wait
+            self._client,
+            self._scope.id,
+            self._series,
+            self._since,
+            self._writable,
+            self._send_updates,
+            self._wait,
+            self._shared,
         )
 
     def _read(self, listed: Listed) -> tuple[dict[str, Item[Event]], frozenset[str]]:

@@ -21,7 +21,8 @@ Wait = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`send_updates` says which guests Google may mail; `writable` whether events of the calendar can be changed."""
+    """`send_updates` says which guests Google may mail; `writable` whether events of the calendar can be changed;
+    `shared` whether it is somebody else's."""
 
     client: CalendarClient
     calendar: str
@@ -30,11 +31,12 @@ class Desk:
     writable: bool
     send_updates: str
     wait: Wait
+    shared: bool = False
 
     @property
     def view(self) -> View:
         """How events are looked at now."""
-        return View(self.since, self.writable, self.client.now())
+        return View(self.since, self.writable, self.client.now(), self.shared)
 
     def read(self, event: Json) -> Item[Event] | None:
         """An event as an item; None for an occurrence whose series is gone."""

@@ -1,4 +1,4 @@
-"""Reading events: a whole calendar or what changed, page by page, and some by id; and the calendars of an account.
+"""Reading events: a whole calendar or what changed, page by page, and some by id.
 What an answer means for the cursor is left to `calendar`, what an event says to `event_items`."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIST_PARAMETERS: Mapping[str, object] = {
     "eventTypes": ["default"],
     "maxResults": 2500,
 }
-_WRITERS = frozenset({"owner", "writer", "writerWithoutPrivateAccess"})
+WRITERS = frozenset({"owner", "writer", "writerWithoutPrivateAccess"})
 _NO_CALENDAR = frozenset({"forbidden", "requiredAccessLevel"})
 MANY = 100  # from here on reading the whole calendar takes fewer calls, 2,500 events each
 AGAIN = 1.0  # seconds until an event that was not found is asked for once more: it may just have been made
@@ -29,23 +29,14 @@ AGAIN = 1.0  # seconds until an event that was not found is asked for once more:
 
 @dataclass(slots=True)
 class Listed:
-    """What a listing tells: events as they came, by id; the sync token; name and rights of the calendar."""
+    """What a listing tells: events as they came, by id; the sync token; name and rights of the calendar (`writable`:
+    events can be changed; `owner`: so can the calendar)."""
 
     events: dict[str, Json] = field(default_factory=dict)
     token: str = ""
     name: str = ""
     writable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarEntry:
-    """A calendar the account can choose. `primary`: its own; `writable`: events in it can be changed."""
-
-    id: str
-    name: str
-    primary: bool
-    writable: bool
-    zone: str
+    owner: bool = False
 
 
 def list_events(client: CalendarClient, calendar: str, token: str, since: date | None) -> Listed | None:
@@ -59,15 +50,16 @@ def list_events(client: CalendarClient, calendar: str, token: str, since: date |
     elif since is not None:
         parameters["timeMin"] = listed_from(since)  # the token carries it from then on
     listed = Listed()
-    for answer in _pages(client, client.events.list, parameters):
+    for answer in pages_of(client, client.events.list, parameters):
         if isinstance(answer, Refusal):
             if _is_absent(answer):
                 return None
-            raise _list_error(answer, token=bool(token))
+            raise list_error(answer, token=bool(token))
         # An event that changed while pages were read comes twice; the later one counts.
-        listed.events.update((one, event) for event in _rows(answer) if (one := _text(event.get("id"))))
+        listed.events.update((one, event) for event in rows_of(answer) if (one := _text(event.get("id"))))
         listed.name = _text(answer.get("summary")) or listed.name
-        listed.writable = answer.get("accessRole", "owner") in _WRITERS
+        role = answer.get("accessRole", "owner")
+        listed.writable, listed.owner = role in WRITERS, role == "owner"
         listed.token = _text(answer.get("nextSyncToken"))
     return listed
 
@@ -87,18 +79,6 @@ def get_events(client: CalendarClient, calendar: str, ids: Collection[str], wait
     return listed
 
 
-def list_calendars(client: CalendarClient) -> list[CalendarEntry]:
-    """The calendars in the account's list, its own first. Raises NotGranted where that was not allowed."""
-    found: list[CalendarEntry] = []
-    for answer in _pages(client, client.calendars.list, {"maxResults": 250}):
-        if isinstance(answer, Refusal):
-            raise _list_error(answer, token=False)
-        for row in _rows(answer):
-            if _text(row.get("id")) and row.get("deleted") is not True:
-                found.append(_entry(row))
-    return sorted(found, key=lambda entry: (not entry.primary, entry.name.casefold(), entry.id))
-
-
 def _got(client: CalendarClient, calendar: str, ids: Collection[str], listed: Listed) -> list[str]:
     missing: list[str] = []
     for one in ids:
@@ -112,7 +92,8 @@ def _got(client: CalendarClient, calendar: str, ids: Collection[str], listed: Li
     return missing
 
 
-def _pages(client: CalendarClient, call: Callable[..., Any], parameters: Json) -> Iterator[Json | Refusal]:
+def pages_of(client: CalendarClient, call: Callable[..., Any], parameters: Json) -> Iterator[Json | Refusal]:
+    """The pages of a listing as they come; a refusal is the last. Raises Transient when one comes in the middle."""
     met: set[str] = set()
     while True:
         answer = client.attempt(call(**parameters))
@@ -129,7 +110,8 @@ def _pages(client: CalendarClient, call: Callable[..., Any], parameters: Json) -
         parameters = {**parameters, "pageToken": follow}
 
 
-def _rows(answer: Json) -> list[Json]:
+def rows_of(answer: Json) -> list[Json]:
+    """What is on a page. Raises Transient for something else than a list."""
     rows = answer.get("items")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Transient("Google sent a list that cannot be read")
@@ -144,23 +126,14 @@ def _is_absent(refusal: Refusal) -> bool:
     return refusal.status == 404 or (refusal.status == 403 and bool(refusal.reasons & _NO_CALENDAR))
 
 
-def _list_error(refusal: Refusal, *, token: bool) -> Exception:
+def list_error(refusal: Refusal, *, token: bool) -> Exception:
+    """What the refusal of a listing means that was asked for with, or without, a sync token."""
     # A garbage token is 400 "invalid", one of a calendar whose rights changed 410; the cure is the same.
     if _is_expired(refusal) or (token and refusal.status == 400):
         return CursorExpired("Google no longer knows how far we had read")
     if refusal.status != 400:
         return Transient(f"Google did not give a listing (HTTP {refusal.status})")
     return Misconfigured(f"Google refuses to list events ({refusal.error()})", advice="Please report this as a bug.")
-
-
-def _entry(row: Json) -> CalendarEntry:
-    return CalendarEntry(
-        _text(row["id"]),
-        _text(row.get("summaryOverride")) or _text(row.get("summary")),
-        row.get("primary") is True,
-        row.get("accessRole") in _WRITERS,
-        _text(row.get("timeZone")),
-    )
 
 
 def _text(value: Any) -> str:

@@ -74,6 +74,10 @@ def _left(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
         refused = read_only(write.extra)
         assert refused is not None
         return refused
+    kept = as_object(write.extra.get("event"))
+    item = read_item({**kept, "id": write.id}, desk.view)
+    if write.extra.get("shared") and not item.origin:
+        return ItemRejected("others made it, in a calendar of others", advice="Remove it at Google.")
     if not desk.series.is_gone(_series_of(write)):
         answer = desk.delete(write.id)
         error = answer.error() if isinstance(answer, Refusal) else None
@@ -81,8 +85,7 @@ def _left(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
             return error
         if not _series_of(write):
             desk.series.learn({"id": write.id, "status": "cancelled"})
-    kept = as_object(write.extra.get("event"))
-    return replace(read_item({**kept, "id": write.id}, desk.view), selected=False)
+    return replace(item, selected=False)
 
 
 def _series_of(write: Write[Event]) -> str:

@@ -34,11 +34,12 @@ REASONS = {
 @dataclass(frozen=True, slots=True)
 class View:
     """How events of one calendar are looked at: from which day on they count, whether they may be changed, and the
-    time at Google."""
+    time at Google. `shared`: the calendar is somebody else's."""
 
     since: date | None
     writable: bool
     now: datetime
+    shared: bool = False
 
 
 def read_item(event: Mapping[str, Any], view: View) -> Item[Event]:
@@ -49,6 +50,8 @@ def read_item(event: Mapping[str, Any], view: View) -> Item[Event]:
     extra: Json = {"event": kept, "owned": _is_owned(kept), "writable": not reason}
     if reason:
         extra["reason"] = reason
+    if view.shared:
+        extra["shared"] = True
     origin, generation = _origin(kept)
     if generation:
         extra["generation"] = generation

@@ -4,6 +4,7 @@ exit code. The account is linked through the real OAuth flow, the sync talks HTT
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,8 +23,6 @@ CLIENT_ID, CLIENT_SECRET = "desktop-client", "GOCSPX-desktop-secret"
 
 @pytest.fixture(scope="module")
 def key() -> SigningKey:
-    from datetime import UTC, datetime
-
     return new_signing_key(datetime.now(UTC))
 
 
@@ -262,7 +261,7 @@ def test_the_settings_of_the_calendar_are_shown_and_changed(with_calendar: Termi
 
 @pytest.mark.parametrize(
     "options",
-    [("--since", "2999-01-01"), ("--since", "yesterday"), ("--period", "59"), ("--preview",)],
+    [("--since", "2999-01-01"), ("--since", "yesterday"), ("--period", "59"), ("--preview",), ("--calendar", "None")],
 )
 def test_bad_settings_of_the_calendar_end_with_2_and_change_nothing(
     with_calendar: Terminal, options: tuple[str, ...]
@@ -272,6 +271,25 @@ def test_bad_settings_of_the_calendar_end_with_2_and_change_nothing(
     assert (outcome.code, outcome.out) == (2, "")
     assert "what to do" in outcome.err
     assert done(with_calendar("settings", "calendar", ANN, "--json")).json == before
+
+
+def test_calendars_are_listed_chosen_and_let_go(with_calendar: Terminal, google: GoogleDouble) -> None:
+    book = google.calendar.book(ANN)
+    team = book.make_calendar("Team")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    book.create("Retreat", tomorrow, tomorrow + timedelta(hours=1), calendar=team)
+    rows = done(with_calendar("settings", "calendar", ANN, "--calendars", "--json")).json
+    assert [(row["name"], row["own"], row["chosen"]) for row in rows] == [(ANN, True, True), ("Team", False, False)]
+    preview = done(with_calendar("settings", "calendar", ANN, "--calendar", "Team", "--preview", "--json")).json
+    assert [line["name"] for line in preview] == ["Retreat"]
+    shown = done(with_calendar("settings", "calendar", ANN, "--calendar", ANN, "--calendar", team, "--json")).json
+    assert [one["id"] for one in shown["calendars"]] == ["primary", team]
+    done(with_calendar("sync", "start", ANN, "--channel", "calendar", "--wait"))
+    refused = with_calendar("settings", "calendar", ANN, "--calendar", ANN)
+    assert (refused.code, "--yes" in refused.err, "1 events" in refused.err) == (2, True, True)
+    done(with_calendar("settings", "calendar", ANN, "--calendar", ANN, "--yes"))
+    assert "Team" not in done(with_calendar("settings", "calendar", ANN)).out
+    assert len(book.events(team)) == 1
 
 
 def test_an_account_without_a_calendar_says_how_to_get_one(desk: Terminal) -> None:

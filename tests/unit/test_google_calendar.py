@@ -26,10 +26,10 @@ from core.errors import (
     VersionConflict,
 )
 from core.event import Event
-from core.ports import RemoteReplica
+from core.ports import CalendarEntry, RemoteReplica
 from core.replica import Scope
 from providers.google.calendar_client import CalendarClient
-from providers.google.calendar_listing import CalendarEntry, list_calendars
+from providers.google.calendar_list import GoogleCalendars
 from providers.google.errors import CALENDAR, read_refusal
 from tests.support.app_factory import START
 from tests.support.google_calendar import (
@@ -346,7 +346,7 @@ def test_the_calendars_of_an_account_are_listed_its_own_first() -> None:
         {"id": "ann@example.com", "summary": "Ann", "primary": True, "accessRole": "owner"},
     ]
     http = ScriptedHttp([{"items": rows[:2], "nextPageToken": "p"}, {"items": rows[2:]}])
-    assert list_calendars(CalendarClient(http, now=lambda: START)) == [
+    assert GoogleCalendars(CalendarClient(http, now=lambda: START)).calendars() == [
         CalendarEntry("ann@example.com", "Ann", True, True, ""),
         CalendarEntry("holidays", "Holidays", False, False, ""),
         CalendarEntry("team", "Team", False, True, "UTC"),
