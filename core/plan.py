@@ -188,7 +188,7 @@ class _Pair(Generic[T]):
         if one in remote.gone or one in remote.renamed:  # renamed to one that has a link of its own: merged into it
             return True
         old = self.link.remote.modified_at - timedelta(seconds=self.facts.skew) <= self.facts.settled_at
-        return remote.complete and self.covered and one not in remote.items and old and self.settled
+        return remote.complete and one not in remote.items and old and self.settled
 
     def linked(self) -> Iterator[Action[T]]:
         """Both took part at the end of the last run."""

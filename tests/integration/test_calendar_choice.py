@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from sync.calendar_channel import CalendarChange, calendar_choice, change_calend
 from sync.calendar_choice import list_calendars, pick_calendars
 from sync.record_channels import opened_calendar
 from sync.records import Preview, plan_records
-from tests.support.calendar_world import ANN, BOB, WEEKLY, CalendarWorld, calendar_world, meeting
+from tests.support.app_factory import TestClock, make_app
+from tests.support.calendar_world import ANN, BOB, WEEKLY, CalendarDesk, CalendarWorld, calendar_world, meeting
 from tests.support.google_http import GoogleHttp
+from tests.support.memory_calendar import Calendars, MemoryCalendar
 
 
 @pytest.fixture
@@ -336,6 +338,45 @@ def test_the_better_copy_takes_over_when_its_calendar_is_chosen(world: CalendarW
     quiet(world)
 
 
+def test_a_better_copy_takes_over_in_a_listing_of_changes_too(world: CalendarWorld) -> None:
+    world.store.users.add(BOB, "Bob")
+    bob = world.google.book(BOB)
+    bob.share(ANN, "reader")
+    one = world.put("Kickoff", who=BOB)
+    choose(world, ANN, BOB)
+    world.run()
+    world.pass_time()
+    bob.edit(one, guestsCanModify=True, location="Room 1")
+    bob.invite(one, ANN)
+    world.run()
+    assert list(world.links().values()) == [one]
+    assert (states(world), world.body().location) == ({"Kickoff": False}, "Room 1")
+    quiet(world)
+
+
+def test_a_copy_under_another_id_takes_the_place_of_one_that_went(tmp_path: Path) -> None:
+    clock = TestClock()
+    calendars, desk = Calendars(clock), CalendarDesk(make_app(tmp_path, clock=clock), clock)
+
+    def opener(_app: App, _account: str, scope: Scope, *, since: date | None) -> MemoryCalendar:
+        return MemoryCalendar(calendars, scope.id, since)
+
+    desk.app = replace(desk.app, open_calendar=opener)
+    desk.link(ANN)
+    mine, theirs = (calendars.add(where, meeting("Kickoff", uid="u@elsewhere.example")) for where in (OWN, "team"))
+    assert mine != theirs
+    chosen = CalendarChange(calendars=(Scope(OWN, "Ann"), Scope("team", "Team")))
+    change_calendar(desk.app, desk.people[ANN].workspace_id, desk.accounts[ANN], chosen)
+    desk.run()
+    assert list(desk.links().values()) == [mine]
+    desk.pass_time()
+    calendars.cancel(OWN, mine)
+    desk.run()
+    assert desk.row().cancelled_at is None
+    assert list(desk.links().values()) == [theirs + mark_of("team")]
+    desk.app.close()
+
+
 # ---- moved from one to the other --------------------------------------------------------------------------
 
 
@@ -435,6 +476,8 @@ def test_what_leaves_the_choice_is_shown_first_and_stays_on_both_sides(world: Ca
     ours = next(row.id for row in world.rows() if row.title == "Ours")
     world.edit(ours, location="Room 1")
     quiet(world)
+    with opened_calendar(world.app, world.accounts[ANN]) as run, world.app.db.reading() as session:
+        assert run.local(session).touched(run.account_id, run.channel) == set()  # nor is it looked at any more
     world.delete(ours)
     quiet(world)
     assert set(world.book().events(team)) == {one}
