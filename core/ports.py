@@ -160,7 +160,34 @@ class CalendarEntry:
     zone: str
 
 
-class CalendarList(Protocol):
+@dataclass(frozen=True, slots=True)
+class WatchOrder:
+    """A push channel to be opened: its id, the secret that comes with every notice, and where notices go."""
+
+    channel: str
+    token: Secret
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An open push channel: what the provider calls the thing watched, and when it ends by itself."""
+
+    resource: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What came over a push channel. `changed`: something happened; else it only says that the channel is open."""
+
+    channel: str
+    token: Secret
+    resource: str
+    changed: bool
+
+
+class Calendars(Protocol):
     """The calendars of one account at its provider. Not thread-safe.
 
     Every method may raise Transient, Throttled, NeedsRelink, NotGranted or Misconfigured.
@@ -168,6 +195,16 @@ class CalendarList(Protocol):
 
     def calendars(self) -> Sequence[CalendarEntry]:
         """All that the account can choose among, its own first."""
+
+    def watch(self, calendar: str, order: WatchOrder) -> Watched:
+        """Have the provider tell an address of ours of every change of a calendar.
+
+        After Transient nobody knows whether it does. Raises RecordGone for a calendar that does not exist, and
+        ItemRejected when the provider does not want to.
+        """
+
+    def unwatch(self, channel: str, resource: str) -> None:
+        """End that; what has ended already does no harm."""
 
     def close(self) -> None: ...
 

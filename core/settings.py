@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.errors import Misconfigured
 
@@ -47,6 +49,15 @@ class Settings:
         "Networks the connection guard lets through although they are loopback, private or link-local "
         "(comma-separated, e.g. 127.0.0.0/8,::1/128).",
         default=(),
+    )
+    public_url: str = _option(
+        "https address under which the internet reaches `twinbox serve`: Google then tells of calendar changes at "
+        "once; empty: they are asked for periodically only.",
+        default="",
+    )
+    listen: str = _option(
+        "HOST:PORT at which `twinbox serve` takes what comes to the public address (put a proxy with TLS before it).",
+        default="127.0.0.1:8460",
     )
     workspace: str = _option("Workspace that commands work in when none is named.", default="default")
     mail_period: int = _option("Seconds between two periodic mail runs of an account.", default=300)
@@ -152,7 +163,31 @@ def _convert(option: Field[Any], raw: str) -> Any:
         if not (raw.isascii() and raw.isalpha() and len(raw) == 2):
             raise ValueError(f"{raw[:40]!r} is not a country of two letters, such as DE")
         return raw.upper()
+    if option.name == "public_url":
+        return _public_url(raw)
+    if option.name == "listen":
+        return _listen(raw)
     choices = _CHOICES.get(option.name)
     if choices and raw not in choices:
         raise ValueError(f"{raw!r} is not one of {', '.join(choices)}")
+    return raw
+
+
+def _public_url(raw: str) -> str:
+    try:
+        parts = urlsplit(raw)
+        plain = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")  # to try it out
+        usable = (parts.scheme == "https" or plain) and bool(parts.hostname) and not (parts.query or parts.fragment)
+        usable = usable and parts.username is None and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"{raw[:80]!r} is not an https address such as https://crm.example.com")
+    return raw.rstrip("/")
+
+
+def _listen(raw: str) -> str:
+    host, _, port = raw.rpartition(":")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{raw[:80]!r} is not HOST:PORT, such as 127.0.0.1:8460")
     return raw

@@ -63,6 +63,29 @@ class RunRow(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class WatchRow(Base):
+    """A push channel by which a provider tells of changes in one calendar; `id` is the channel's, and no secret.
+
+    `token_hash` is of the secret that comes with every notice. `resource` is what the provider calls the calendar
+    there, "" before it said so. `pushed_at` is the last notice of a change, `problem` why the channel was not opened:
+    then `expires_at` is when that is tried again.
+    """
+
+    __tablename__ = "watches"
+    __table_args__ = (Index(None, "account_id"),)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    calendar: Mapped[str] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text)
+    token_hash: Mapped[str] = mapped_column(String(64))
+    resource: Mapped[str] = mapped_column(Text, default="")
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    pushed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    problem: Mapped[str] = mapped_column(Text, default="")
+
+
 class MailboxRow(Base):
     """One IMAP folder of an account and its cursor; the fields mirror `core.mailbox.MailboxState`."""
 

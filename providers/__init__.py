@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.contact import Contact
 from core.errors import Misconfigured
 from core.event import Event
-from core.ports import Access, CalendarList, Clock, RemoteReplica
+from core.ports import Access, Calendars, Clock, Notice, RemoteReplica
 from core.provider import OAuthEndpoints, ProviderSpec
 from core.replica import Scope
 from providers.presets import build_spec, parse_document, read_oauth
@@ -31,6 +31,7 @@ __all__ = [
     "open_calendar",
     "open_calendars",
     "open_contacts",
+    "read_notice",
     "read_presets",
 ]
 
@@ -113,7 +114,7 @@ def open_calendar(
 
 def open_calendars(
     spec: ProviderSpec, guard: Guard, access: Access, *, now: Clock, roots: Mapping[str, str] | None = None
-) -> CalendarList:
+) -> Calendars:
     """The calendars of one account, from the sub-folder that exports `CALENDARS` for the service it signs in to.
 
     `CALENDARS` is made as `CONTACTS` is. Touches no network yet. Raises Misconfigured for a service whose calendar is
@@ -122,9 +123,20 @@ def open_calendars(
     for folder in _folders():
         opener = getattr(folder, "CALENDARS", {}).get(spec.oauth_provider)
         if opener is not None and access.uses_token:
-            found: CalendarList = opener(guard, access, root=(roots or {}).get(spec.oauth_provider, ""), now=now)
+            found: Calendars = opener(guard, access, root=(roots or {}).get(spec.oauth_provider, ""), now=now)
             return found
     raise _no_calendar(spec)
+
+
+def read_notice(service: str, headers: Mapping[str, str]) -> Notice | None:
+    """What a service tells by calling us, from the sub-folder that exports `NOTICES` for that OAuth provider; `headers`
+    by lower-case name. None for what is no notice, and for a service that sends none."""
+    for folder in _folders():
+        reader = getattr(folder, "NOTICES", {}).get(service)
+        if reader is not None:
+            found: Notice | None = reader(headers)
+            return found
+    return None
 
 
 def _no_calendar(spec: ProviderSpec) -> Misconfigured:

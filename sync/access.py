@@ -229,8 +229,9 @@ def expiry(reply: oauth2.TokenReply, now: datetime) -> datetime:
     return now + timedelta(seconds=300 if reply.expires_in is None else reply.expires_in)
 
 
-def open_access(app: App, account_id: str, *, wait: Wait = time.sleep) -> AccountAccess:
+def open_access(app: App, account_id: str, *, wait: Wait = time.sleep, ending: bool = False) -> AccountAccess:
     """How to sign in to this account. Touches no network yet; `wait` pauses between looks at another's renewal.
+    `ending`: also while it is being removed, to end at the provider what would outlive it.
 
     Raises NotFound, Conflict (being removed), Misconfigured (OAuth application missing).
     """
@@ -238,7 +239,7 @@ def open_access(app: App, account_id: str, *, wait: Wait = time.sleep) -> Accoun
         account = session.scalar(select(AccountRow).where(AccountRow.id == account_id))
     if account is None:
         raise NotFound(f"no account {account_id}")
-    if account.state in ("removing", "removed"):
+    if account.state == "removed" or (account.state == "removing" and not ending):
         raise Conflict("this account is being removed")
     provider = find_provider(app, account.workspace_id, account.provider)
     if provider.spec.auth is not AuthMethod.OAUTH2:

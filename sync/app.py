@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from core.contact import Contact
 from core.errors import Misconfigured
 from core.event import Event
-from core.ports import CalendarList, Clock, RemoteReplica
+from core.ports import Calendars, Clock, RemoteReplica
 from core.replica import Scope
 from core.settings import Settings
 from models.db import Database
@@ -54,7 +54,7 @@ class App:
     parsers: ParserPool
     open_contacts: Callable[[App, str, Scope], RemoteReplica[Contact]] | None = None
     open_calendar: CalendarOpener | None = None
-    open_calendars: Callable[[App, str], CalendarList] | None = None
+    open_calendars: Callable[[App, str], Calendars] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

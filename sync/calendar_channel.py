@@ -12,6 +12,7 @@ from core.replica import Scope
 from core.types import Channel
 from sync.app import App
 from sync.record_settings import begin_anew, check_period, own_channel
+from sync.watches import end_watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def change_calendar(app: App, workspace: str, account_id: str, change: CalendarC
         if change.auto is not None:
             row.auto = change.auto
         row.next_run_at = app.clock() if row.auto and row.granted else None
+    if change.auto is False:
+        end_watches(app, account_id)
     return calendar_choice(app, workspace, account_id)
 
 

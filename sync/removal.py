@@ -22,6 +22,7 @@ from sync.erasure import delete_locations, erase_mail, purge_file
 from sync.record_erasure import erase_meetings, erase_records, forget_pairs, release_meetings
 from sync.registry import find_provider
 from sync.vault import erase_secrets, read_secret
+from sync.watches import end_watches
 
 KEEP, ERASE = "keep", "erase"
 POLL_SECONDS = 0.2
@@ -58,6 +59,7 @@ def remove(app: App, workspace: str, account_id: str, *, erase: bool = False, wa
     """
     mode = _begin(app, workspace, account_id, ERASE if erase else KEEP)
     _stop_runs(app, account_id, wait)
+    end_watches(app, account_id)
     grant, problem = _give_back(app, account_id)
     with app.db.transaction() as session:
         secrets = erase_secrets(session, account_id)

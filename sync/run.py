@@ -38,6 +38,7 @@ from sync.record_channels import opened_calendar, opened_contacts
 from sync.record_run import RecordRun, told
 from sync.records import any_refused, run_records
 from sync.sources import open_mail
+from sync.watches import PAUSE, keep_watches, pushed_meanwhile
 
 T = TypeVar("T")
 
@@ -126,7 +127,9 @@ def _contacts(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> Run
 
 def _calendar(app: App, lease: Lease, watch: Watch, _runs: list[MailRun]) -> RunReport:
     with kept_alive(lease), opened_calendar(app, lease.account_id, lease=lease, watch=watch) as run:
-        return _records(app, lease, run)
+        report = _records(app, lease, run)
+        keep_watches(app, lease)
+        return report
 
 
 def _records(app: App, lease: Lease, run: RecordRun[T]) -> RunReport:
@@ -210,6 +213,8 @@ def _schedule(
     # Spread by the id, so that accounts linked together do not run together.
     jitter = int(lease.account_id[:4], 16) / 0xFFFF / 10
     due = next_run(now, timedelta(seconds=channel.period_s), failures, jitter)
+    if healthy and pushed_meanwhile(session, lease):
+        due = now + PAUSE
     if retry_after is not None:
         due = max(due, now + timedelta(seconds=retry_after))
     values |= {"failures": failures, "next_run_at": due if channel.auto else None}

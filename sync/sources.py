@@ -9,7 +9,7 @@ import providers
 from core.contact import Contact
 from core.errors import NotFound
 from core.event import Event
-from core.ports import CalendarList, MailSource, RemoteReplica
+from core.ports import Calendars, MailSource, RemoteReplica
 from core.provider import ProviderSpec
 from core.replica import Scope
 from models.accounts import AccountRow
@@ -24,7 +24,7 @@ def open_mail(app: App, account_id: str) -> MailSource:
 
     Raises NotFound, NeedsRelink, Misconfigured, Refused or Transient.
     """
-    return open_imap(app.guard, _spec(app, account_id).imap, open_access(app, account_id))
+    return open_imap(app.guard, spec_of(app, account_id).imap, open_access(app, account_id))
 
 
 def open_contacts(app: App, account_id: str, scope: Scope, *, wait: Wait = time.sleep) -> RemoteReplica[Contact]:
@@ -33,7 +33,7 @@ def open_contacts(app: App, account_id: str, scope: Scope, *, wait: Wait = time.
     Raises NotFound, Conflict (being removed) or Misconfigured (also where contacts are not supported).
     """
     return providers.open_contacts(
-        _spec(app, account_id),
+        spec_of(app, account_id),
         app.guard,
         open_access(app, account_id, wait=wait),
         scope=scope,
@@ -58,7 +58,7 @@ def open_calendar(
     Raises NotFound, Conflict (being removed) or Misconfigured (also where calendars are not supported).
     """
     return providers.open_calendar(
-        _spec(app, account_id),
+        spec_of(app, account_id),
         app.guard,
         open_access(app, account_id, wait=wait),
         scope=scope,
@@ -70,18 +70,22 @@ def open_calendar(
     )
 
 
-def open_calendars(app: App, account_id: str, *, wait: Wait = time.sleep) -> CalendarList:
-    """The calendars of an account at its provider. Touches no network yet. Raises as `open_calendar` does."""
+def open_calendars(app: App, account_id: str, *, wait: Wait = time.sleep) -> Calendars:
+    """The calendars of an account at its provider, also while it is being removed. Touches no network yet.
+
+    Raises as `open_calendar` does.
+    """
     return providers.open_calendars(
-        _spec(app, account_id),
+        spec_of(app, account_id),
         app.guard,
-        open_access(app, account_id, wait=wait),
+        open_access(app, account_id, wait=wait, ending=True),
         now=app.clock,
         roots={"google": app.settings.google_base_url},
     )
 
 
-def _spec(app: App, account_id: str) -> ProviderSpec:
+def spec_of(app: App, account_id: str) -> ProviderSpec:
+    """The provider of an account as it is set up now. Raises NotFound."""
     with app.db.reading() as session:
         account = session.get(AccountRow, account_id)
     if account is None:

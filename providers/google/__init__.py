@@ -3,7 +3,7 @@ Its mail hosts are rows of presets.toml; the OAuth flow itself is `providers.pro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from core.contact import Contact
 from core.errors import Misconfigured
 from core.event import Event
-from core.ports import Access, CalendarList, Clock, RemoteReplica
+from core.ports import Access, Calendars, Clock, Notice, RemoteReplica
 from core.provider import OAuthEndpoints
 from core.replica import Scope
 from core.types import Channel
@@ -89,7 +89,7 @@ def open_google_calendar(
     return GoogleCalendar(client, scope, since=since, send_updates=send_updates, wait=wait)
 
 
-def open_google_calendars(guard: Guard, access: Access, *, root: str, now: Clock) -> CalendarList:
+def open_google_calendars(guard: Guard, access: Access, *, root: str, now: Clock) -> Calendars:
     """The calendars of one account. Touches no network yet. Raises Misconfigured when `root` is not a web address."""
     # Here and not above: see `open_google_contacts`.
     from providers.google.calendar_client import open_calendar_client
@@ -98,6 +98,14 @@ def open_google_calendars(guard: Guard, access: Access, *, root: str, now: Clock
     if root:
         _check_root(root)
     return GoogleCalendars(open_calendar_client(guard, access, root=root, now=now))
+
+
+def read_google_notice(headers: Mapping[str, str]) -> Notice | None:
+    """As `calendar_list.read_notice`."""
+    # Here and not above: see `open_google_contacts`.
+    from providers.google.calendar_list import read_notice
+
+    return read_notice(headers)
 
 
 def _check_root(root: str) -> None:
@@ -118,3 +126,4 @@ OAUTH = {"google": google_endpoints}
 CONTACTS = {"google": open_google_contacts}
 CALENDAR = {"google": open_google_calendar}
 CALENDARS = {"google": open_google_calendars}
+NOTICES = {"google": read_google_notice}

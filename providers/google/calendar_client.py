@@ -13,7 +13,8 @@ from providers.protocols.connect import Guard
 
 # All we ever call. `update` is not among them: what it is not told, it takes away.
 _CALLS: dict[str, Any] = {
-    "events": {"methods": ("list", "get", "insert", "patch", "delete")},
+    "events": {"methods": ("list", "get", "insert", "patch", "delete", "watch")},
+    "channels": {"methods": ("stop",)},
     "calendarList": {"methods": ("list",)},
 }
 
@@ -27,6 +28,7 @@ class CalendarClient:
         service = build_service(_document(), http, base)
         self.events = service.events()
         self.calendars = service.calendarList()
+        self.channels = service.channels()
         self._connection = Connection(http, now=now, wording=CALENDAR)
 
     @property

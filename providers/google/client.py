@@ -39,6 +39,7 @@ _CALLS: dict[str, Any] = {
         "resources": {"members": {"methods": ("modify",)}},
     },
 }
+_NO_ANSWER = frozenset({"calendar.channels.stop"})
 _SECOND = timedelta(seconds=1)
 
 
@@ -84,7 +85,8 @@ class Connection:
         """
         begin = self._now()
         # Only what takes something away answers with nothing; of a list, nothing would be everything gone.
-        request.postproc = _read_nothing if request.method == "DELETE" else _read_answer
+        takes_away = request.method == "DELETE" or request.methodId in _NO_ANSWER
+        request.postproc = _read_nothing if takes_away else _read_answer
         request.add_response_callback(lambda response: self._clock.heard(response.get("date", ""), begin, self._now()))
         try:
             answer: Json = request.execute(num_retries=0)

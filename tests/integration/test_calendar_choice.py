@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from core import ports
 from core.calendar_settings import OWN, mark_of
 from core.errors import BadInput, Conflict, NotGranted
 from core.event import Moment, canonical
-from core.ports import CalendarEntry, CalendarList
+from core.ports import CalendarEntry
 from core.replica import Scope
 from providers.google.calendar_client import CalendarClient
 from providers.google.calendar_list import GoogleCalendars
+from sandbox.faults import Faults
 from sandbox.google import InProcessHttp, access_token, scopes
 from sync.activity_book import ActivityChange, change_activity
 from sync.app import App
@@ -38,13 +40,13 @@ def world(tmp_path: Path) -> Iterator[CalendarWorld]:
         yield made
 
 
-def lister(world: CalendarWorld, granted: str = scopes.CALENDAR_LIST_READONLY) -> Any:
+def lister(world: CalendarWorld, granted: str = scopes.CALENDAR_LIST_READONLY, faults: Faults | None = None) -> Any:
     """How the list of calendars is opened, with a permission of this scope."""
 
-    def opened(_app: App, account: str) -> CalendarList:
+    def opened(_app: App, account: str) -> ports.Calendars:
         who = next(address for address, one in world.accounts.items() if one == account)
         token = access_token(world.store, who, granted)
-        http = GoogleHttp(InProcessHttp(world.google, token), world.google_now)
+        http = GoogleHttp(InProcessHttp(world.google, token, faults), world.google_now)
         return GoogleCalendars(CalendarClient(http, now=world.clock))
 
     return opened

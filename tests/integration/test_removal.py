@@ -31,7 +31,7 @@ from models.content import (
 )
 from models.db import Database
 from models.links import DecisionRow
-from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow
+from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow, WatchRow
 from sandbox.clock import SandboxClock
 from sandbox.google import GoogleDouble, SigningKey, new_signing_key
 from sync.access import open_access
@@ -360,6 +360,12 @@ def store_pair(app: App, account: str) -> None:
                 made_at=now,
             )
         )
+        workspace = session.get_one(AccountRow, account).workspace_id
+        watch = WatchRow(
+            id="w" * 32, workspace_id=workspace, account_id=account, calendar="primary", address="https://x"
+        )
+        watch.token_hash, watch.made_at, watch.expires_at = "0" * 64, now, now
+        session.add(watch)
 
 
 def test_no_table_of_an_account_is_forgotten(app: App, google: GoogleDouble, ann: Person) -> None:

@@ -53,6 +53,35 @@ def test_a_choice_must_be_one_of_those_offered() -> None:
         load(TWINBOX_MAIL_ATTACHMENTS="always")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://crm.example.com",
+        "crm.example.com",
+        "https://",
+        "https://x?y=1",
+        "https://x/#y",
+        "https://a:b@x",
+        "https://x:z",
+    ],
+)
+def test_a_public_address_must_be_an_https_one(value: str) -> None:
+    with pytest.raises(Misconfigured, match="TWINBOX_PUBLIC_URL"):
+        load(TWINBOX_PUBLIC_URL=value)
+
+
+def test_a_public_address_may_have_a_path_and_loopback_needs_no_tls() -> None:
+    assert load(TWINBOX_PUBLIC_URL="https://crm.example.com/twinbox/").public_url == "https://crm.example.com/twinbox"
+    assert load(TWINBOX_PUBLIC_URL="http://127.0.0.1:8460").public_url == "http://127.0.0.1:8460"
+
+
+@pytest.mark.parametrize("value", ["8460", ":8460", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:-1"])
+def test_where_to_listen_is_a_host_and_a_port(value: str) -> None:
+    with pytest.raises(Misconfigured, match="TWINBOX_LISTEN"):
+        load(TWINBOX_LISTEN=value)
+    assert load(TWINBOX_LISTEN="[::1]:8460").listen == "[::1]:8460"
+
+
 def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(Misconfigured) as caught:
         load(TWINBOX_ALLOW_NETWORKS="10.0.0.1/8", TWINBOX_MAIL_PERIOD="x", TWINBOX_NOTHING="1")
