@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -37,12 +34,13 @@ from sync.lease import take_lease
 from sync.parser_pool import ParserPool
 from sync.run import run_sync
 from sync.scheduler import request_now, tick
-from tests.support.app_factory import Person, TestClock, make_app, make_key, make_password_account, make_user
+from tests.support.app_factory import Person, TestClock, make_app, make_password_account, make_user
 from tests.support.mail_factory import make_mail
 from tests.support.mail_servers import PlainBox, count_bodies, plain_box
 from tests.support.mail_sync import InProcessPool
 from tests.support.ports import free_port
 from tests.support.processes import wait_until
+from tests.support.serving import serving
 
 MESSAGES = 5
 SECRET_WORD = "canary-of-the-mail"
@@ -460,22 +458,3 @@ def test_the_service_stops_in_the_middle_of_a_sync_and_goes_on_at_the_next_start
     reopened.close()
     assert len(ids) == len(set(ids))
     assert "failed" not in outcomes
-
-
-@contextmanager
-def serving(app: App) -> Iterator[subprocess.Popen[bytes]]:
-    """`twinbox serve` as a process of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TWINBOX_")} | {
-        "TWINBOX_DATA_DIR": str(app.settings.data_dir),
-        "TWINBOX_KEYS": make_key(),
-        "TWINBOX_ALLOW_NETWORKS": "127.0.0.0/8",
-    }
-    log = app.settings.data_dir / "serve.log"
-    with log.open("ab") as file:
-        process = subprocess.Popen([sys.executable, "-m", "cli.main", "serve"], env=environment, stderr=file)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-    assert "Traceback" not in log.read_text()
