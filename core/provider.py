@@ -47,7 +47,8 @@ class Endpoint:
 class OAuthEndpoints:
     """The addresses of an OAuth 2.0 authorization server and the scopes each channel needs (RFC 6749, RFC 8414).
 
-    `identity_scopes` are always asked for. `certs_url` serves a PEM map by key id for id_token checks, "" if none.
+    `identity_scopes` are always asked for. Without `optional_scopes` a channel lacks a feature and works all the same.
+    `certs_url` serves a PEM map by key id for id_token checks, "" if none.
     """
 
     authorize_url: str
@@ -59,6 +60,11 @@ class OAuthEndpoints:
     identity_scopes: tuple[str, ...] = ()
     channel_scopes: Mapping[Channel, tuple[str, ...]] = field(default_factory=dict)
     extra_params: Mapping[str, str] = field(default_factory=dict)
+    optional_scopes: frozenset[str] = frozenset()
+
+    def needed_scopes(self, channel: Channel) -> tuple[str, ...]:
+        """The scopes a channel cannot work without."""
+        return tuple(one for one in self.channel_scopes.get(channel, ()) if one not in self.optional_scopes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class RunRow(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     channel: Mapped[str] = mapped_column(String(10))
-    trigger: Mapped[str] = mapped_column(String(10))  # manual | schedule | first
+    trigger: Mapped[str] = mapped_column(String(10))  # manual | schedule | push | undo
     outcome: Mapped[str] = mapped_column(String(20))  # running, or as sync.run tells
     phase: Mapped[str] = mapped_column(Text, default="")
     done: Mapped[int] = mapped_column(default=0)

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _ENDPOINT_KEYS = ("host", "port", "security")
 _URL_KEYS = ("authorize_url", "token_url", "revoke_url", "userinfo_url", "certs_url")
-_OAUTH_KEYS = (*_URL_KEYS, "issuers", "identity_scopes", "channel_scopes", "extra_params")
+_OAUTH_KEYS = (*_URL_KEYS, "issuers", "identity_scopes", "channel_scopes", "optional_scopes", "extra_params")
 
 E = TypeVar("E", bound=enum.StrEnum)
 
@@ -173,6 +173,7 @@ def _oauth(value: object, problems: _Problems) -> OAuthEndpoints:
             _choice(Channel)(channel, "oauth.channel_scopes", problems): _texts(names, "oauth.channel_scopes", problems)
             for channel, names in _table(scopes, "oauth.channel_scopes", problems).items()
         },
+        optional_scopes=frozenset(_texts(value.get("optional_scopes", ()), "oauth.optional_scopes", problems)),
         extra_params={
             key: _text(param, "oauth.extra_params", problems)
             for key, param in _table(value.get("extra_params", {}), "oauth.extra_params", problems).items()

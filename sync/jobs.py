@@ -16,6 +16,7 @@ from core.settings import Settings
 from core.types import Channel
 from sync.app import App
 from sync.run import run_sync
+from sync.watches import trigger_of
 
 QUEUE = "sync"
 _FRAMES = 20
@@ -87,7 +88,8 @@ def _unreachable(broker: dramatiq.Broker) -> tuple[type[Exception], ...]:
 def sync_now(app: App, account_id: str, channel: str) -> str:
     """Run one slice and tell its outcome; never raises: a message that fails must not come back by itself."""
     try:
-        return run_sync(app, account_id, Channel(channel)).outcome
+        trigger = trigger_of(app, account_id, Channel(channel))
+        return run_sync(app, account_id, Channel(channel), trigger=trigger).outcome
     except TwinboxError as error:
         # Running elsewhere, paused, removed, relink needed: the row says so, and who is to act.
         log.info("no run", account=account_id, channel=channel, reason=str(error))

@@ -243,7 +243,7 @@ def _save(
             subject=identity.subject,
             address=address,
             login=login_name(provider.spec, address),
-            channels={one: oauth2.covers(reply.scopes, endpoints.channel_scopes.get(one, ())) for one in channels},
+            channels={one: oauth2.covers(reply.scopes, endpoints.needed_scopes(one)) for one in channels},
             scopes=sorted(reply.scopes),
             client_id=client.client_id,
             ends_at=_ends_at(reply, now),

@@ -204,6 +204,19 @@ def _note(session: Session, row: WatchRow, notice: Notice, now: datetime) -> Non
     )
 
 
+def trigger_of(app: App, account_id: str, channel: Channel) -> str:
+    """Why a channel that is due is due: `push` after a notice of which no run was the answer yet, else `schedule`."""
+    if channel is not Channel.CALENDAR:
+        return "schedule"
+    with app.db.reading() as session:
+        row = session.get(ChannelRow, (account_id, channel.value))
+        query = select(WatchRow.id).where(WatchRow.account_id == account_id)
+        if row is not None and row.last_success_at is not None:
+            query = query.where(WatchRow.pushed_at >= row.last_success_at)
+        pushed = session.scalar(query.where(WatchRow.pushed_at.is_not(None)).limit(1))
+    return "schedule" if pushed is None else "push"
+
+
 def pushed_meanwhile(session: Session, lease: Lease) -> bool:
     """Whether a notice came while the run of this lease was in progress, which may have listed before that."""
     started = session.scalar(select(RunRow.started_at).where(RunRow.id == lease.run_id))

@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 
 # developers.google.com/identity/protocols/oauth2/scopes. Mail is a restricted scope, the others are sensitive.
 IDENTITY_SCOPES = ("openid", "email")
+CALENDAR_LIST = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"  # to choose other calendars
 SCOPES = {
     Channel.MAIL: ("https://mail.google.com/",),
     Channel.CONTACTS: ("https://www.googleapis.com/auth/contacts",),
-    Channel.CALENDAR: (
-        "https://www.googleapis.com/auth/calendar.events",
-        "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
-    ),
+    Channel.CALENDAR: ("https://www.googleapis.com/auth/calendar.events", CALENDAR_LIST),
 }
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 
@@ -49,6 +47,7 @@ def google_endpoints(base_url: str = "") -> OAuthEndpoints:
         issuers=(*ISSUERS, root) if root else ISSUERS,
         identity_scopes=IDENTITY_SCOPES,
         channel_scopes=SCOPES,
+        optional_scopes=frozenset({CALENDAR_LIST}),
         # offline: a refresh token; include_granted_scopes: channels may be added one at a time.
         extra_params={"access_type": "offline", "include_granted_scopes": "true"},
     )

@@ -18,9 +18,11 @@ from cli.receiver import receiving
 from core.errors import Misconfigured, Transient
 from core.replica import Scope
 from core.types import Channel
-from models.syncing import ChannelRow, WatchRow
+from models.accounts import AccountRow
+from models.syncing import ChannelRow, RunRow, WatchRow
 from sandbox.google import scopes
 from sync.calendar_channel import CalendarChange, change_calendar
+from sync.jobs import sync_now
 from sync.removal import remove
 from sync.scheduler import tick
 from sync.watches import take_notice
@@ -202,6 +204,18 @@ def test_an_account_is_removed_even_if_its_channels_cannot_be_stopped(world: Cal
     assert not hook.take(notice)
 
 
+def test_a_channel_opened_while_the_account_was_removed_is_closed_at_once(world: CalendarWorld, hook: Hook) -> None:
+    def removed(operation: str, _email: str) -> None:
+        if operation == "events.watch":
+            with world.app.db.transaction() as session:
+                session.execute(update(AccountRow).values(state="removing"))
+
+    world.google.knobs.on_call = removed
+    assert world.run().outcome == "stopped"
+    assert world.google.calls["events.watch"] == 1
+    assert world.google.channels.living() == []
+
+
 def test_a_refusal_spoils_no_run_and_is_not_tried_again_for_hours(world: CalendarWorld, hook: Hook) -> None:
     opener = lister(world, scopes.CALENDAR_LIST_READONLY)
     world.app = replace(world.app, open_calendars=opener)  # a permission that does not allow it
@@ -245,7 +259,14 @@ def test_a_change_at_google_makes_the_calendar_due_at_once(world: CalendarWorld,
     woken: list[tuple[str, Channel]] = []
     assert tick(world.app, lambda account, channel: woken.append((account, channel))) == 1
     assert woken == [(world.accounts[ANN], Channel.CALENDAR)]
-    assert world.run().counts == {"created in the CRM": 1}
+    for trigger in ("push", "schedule"):
+        assert sync_now(world.app, world.accounts[ANN], "calendar") == "ok"
+        with world.app.db.reading() as session:
+            last = session.scalars(select(RunRow).order_by(RunRow.started_at.desc())).first()
+        assert last is not None
+        assert last.trigger == trigger
+        world.pass_time()
+    assert [row.title for row in world.rows()] == ["Kickoff"]
 
 
 def test_many_notices_make_one_run(world: CalendarWorld, hook: Hook) -> None:

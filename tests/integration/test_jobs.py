@@ -325,12 +325,12 @@ def test_a_bug_is_logged_without_mail_and_the_worker_lives_on(world: World, monk
     broken = threading.Event()
     broken.set()
 
-    def buggy(app: App, account: str, channel: Channel) -> Any:
+    def buggy(app: App, account: str, channel: Channel, *, trigger: str) -> Any:
         if broken.is_set():
             with monkeypatch.context() as patch:
                 patch.setattr("sync.run.run_mail", fail)
-                return run_sync(app, account, channel)
-        return run_sync(app, account, channel)
+                return run_sync(app, account, channel, trigger=trigger)
+        return run_sync(app, account, channel, trigger=trigger)
 
     def fail(*_: object) -> None:
         raise KeyError(f"Subject: {SECRET_WORD}")

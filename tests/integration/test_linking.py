@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from sqlalchemy import func, select
 
-from core.errors import Conflict, Misconfigured, NeedsRelink, NotFound, Transient, TwinboxError
+from core.errors import Conflict, Misconfigured, NeedsRelink, NotFound, NotGranted, Transient, TwinboxError
 from core.secret import Secret
 from core.types import Channel
 from models.accounts import AccountRow, LinkAttemptRow, SecretRow
@@ -23,6 +23,7 @@ from sandbox.google import Consent, GoogleDouble, SigningKey, new_signing_key
 from sync.access import open_access
 from sync.accounts import pause
 from sync.app import App, utc_now
+from sync.calendar_choice import list_calendars
 from sync.linking import LinkRequest, begin_link, finish_link
 from sync.registry import ProviderChange, save_provider
 from sync.users import ensure_workspace
@@ -146,6 +147,15 @@ def test_a_linked_account_has_its_person_scopes_and_channels_due_now(
     assert (row.state, row.subject, row.login) == ("linked", google.users[ADDRESS].sub, ADDRESS)
     assert (row.client_id, MAIL in row.granted_scopes) == (CLIENT_ID, True)
     assert {one.next_run_at for one in channels(app).values()} == {clock()}
+
+
+def test_without_the_list_of_calendars_the_calendar_works(app: App, google: GoogleDouble, ann: Person) -> None:
+    listed = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
+    linked = link_google(app, google, ann, ADDRESS, channels=[Channel.CALENDAR], untick=[listed])
+    assert linked.channels == {"calendar": "due"}
+    with pytest.raises(NotGranted, match="list of calendars") as caught:
+        list_calendars(app, ann.workspace_id, linked.id)
+    assert "--relink" in caught.value.advice
 
 
 def test_an_unticked_scope_leaves_that_channel_out_and_the_others_work(
