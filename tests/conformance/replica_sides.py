@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from core.calendar_settings import day_begins
+from core.calendar_settings import OWN, day_begins, mark_in
 from core.contact import Birthday, Contact, Entry, PostalAddress
 from core.contact import canonical as canonical_contact
 from core.event import Attendee, Event
@@ -21,6 +21,7 @@ from core.ports import Replica
 from core.replica import Done, Failed, Item, Scope, Write
 from models.contacts import TagRow
 from sync.app import App
+from sync.calendar_set import CalendarSet
 from sync.ids import new_id
 from sync.local import LocalContacts
 from sync.local_calendar import CalendarAccount, LocalCalendar
@@ -185,6 +186,21 @@ def calendar_at_google(folder: Path) -> Iterator[Side]:
         yield Side(world.calendar(since=SINCE), EVENTS, world.book().delete, grouped=False)
 
 
+@contextmanager
+def calendars_at_google(folder: Path) -> Iterator[Side]:
+    """Two as one: what is new goes to the second of her calendars, since it was named first."""
+    with calendar_world(folder) as world:
+        scopes = [Scope(world.book().make_calendar("Team"), "Team"), Scope(OWN, "Ann")]
+        replica = CalendarSet([(one, world.calendar(scope=one, since=SINCE)) for one in scopes], "Choose others.")
+
+        replica.changes(None)  # only a listing tells that the calendar is hers, and what she may do there
+
+        def erase(one: str) -> None:
+            world.book().delete(one.removesuffix(mark_in(one)))
+
+        yield Side(replica, EVENTS, erase, grouped=False)
+
+
 def local_calendar(app: App, session: Session, who: Person) -> Side:
     account = CalendarAccount(who.workspace_id, new_id(), who.user_id, day_begins(SINCE))
     return Side(LocalCalendar(session, account, app.clock()), EVENTS, no_erasure, grouped=False)
@@ -208,7 +224,7 @@ def no_erasure(_one: str) -> None:
     pytest.skip("records of the CRM do not vanish")
 
 
-REMOTE = ("contacts in memory", "contacts at google", "calendar in memory", "calendar at google")
+REMOTE = ("contacts in memory", "contacts at google", "calendar in memory", "calendar at google", "calendars at google")
 LOCAL = ("contacts on sqlite", "contacts on postgresql", "calendar on sqlite", "calendar on postgresql")
 
 
@@ -218,5 +234,7 @@ def opened(name: str, folder: Path, postgres: Callable[[], str]) -> AbstractCont
         url = postgres() if name.endswith("postgresql") else ""
         return in_database(folder, url, local_contacts if name.startswith("contacts") else local_calendar)
     if name.endswith("google"):
-        return contacts_at_google() if name.startswith("contacts") else calendar_at_google(folder)
+        if name.startswith("contacts"):
+            return contacts_at_google()
+        return calendars_at_google(folder) if name.startswith("calendars") else calendar_at_google(folder)
     return contacts_in_memory() if name.startswith("contacts") else calendar_in_memory()

@@ -15,6 +15,7 @@ from core.ports import RemoteReplica
 from core.replica import Failed, Write
 from providers.google.calendar import GoogleCalendar
 from providers.google.contacts import GoogleContacts
+from sync.calendar_set import CalendarSet
 from tests.conformance.replica_sides import LOCAL, REMOTE, Side, change, opened, text
 from tests.support.app_factory import START
 from tests.support.calendar_world import meeting
@@ -48,7 +49,7 @@ def dated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
 @pytest.fixture(params=REMOTE)
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Side, RemoteReplica[Any]]]:
     with opened(request.param, tmp_path, str) as made:
-        assert isinstance(made.replica, MemoryReplica | GoogleContacts | MemoryCalendar | GoogleCalendar)
+        assert isinstance(made.replica, MemoryReplica | GoogleContacts | MemoryCalendar | GoogleCalendar | CalendarSet)
         yield made, made.replica
 
 

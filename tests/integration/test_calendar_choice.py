@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from core import ports
 from core.calendar_settings import OWN, mark_of
@@ -17,6 +18,7 @@ from core.errors import BadInput, Conflict, NotGranted
 from core.event import Moment, canonical
 from core.ports import CalendarEntry
 from core.replica import Scope
+from models.links import LinkRow
 from providers.google.calendar_client import CalendarClient
 from providers.google.calendar_list import GoogleCalendars
 from sandbox.faults import Faults
@@ -354,6 +356,23 @@ def test_a_better_copy_takes_over_in_a_listing_of_changes_too(world: CalendarWor
     assert list(world.links().values()) == [one]
     assert (states(world), world.body().location) == ({"Kickoff": False}, "Room 1")
     quiet(world)
+
+
+def test_an_activity_of_the_same_meeting_is_joined_with_one_of_its_copies_at_once(world: CalendarWorld) -> None:
+    world.store.users.add(BOB, "Bob")
+    world.google.book(BOB).share(ANN, "reader")
+    one = world.put("Kickoff", "2026-03-10", ANN, who=BOB)
+    uid = world.shown()[one]["iCalUID"]
+    choose(world, ANN, BOB)
+    world.run()
+    world.delete(world.row().id)
+    with world.app.db.transaction() as session:
+        session.execute(delete(LinkRow))
+    world.google.expire_sync_tokens()
+    world.pass_time()
+    mine = world.add(meeting("Kickoff", uid=uid))
+    world.run()
+    assert world.links() == {mine: one}
 
 
 def test_a_copy_under_another_id_takes_the_place_of_one_that_went(tmp_path: Path) -> None:
