@@ -3,9 +3,11 @@ Who may be told is left to the caller, by `models.activity_records.shown`."""
 
 from __future__ import annotations
 
+from datetime import date
+
 from sqlalchemy.orm import Session
 
-from core.calendar_settings import CalendarSettings, day_begins
+from core.calendar_settings import CalendarSettings, day_begins, mark_in, mark_of
 from models.accounts import AccountRow
 from models.activities import ActivityRow
 from models.columns import Record
@@ -37,7 +39,10 @@ def _standing(
         return ("in step", f"This calendar shows it too; {where} decides its text.") if linked else _ELSEWHERE
     if not activity.main_account and activity.owner_id != account.user_id:
         return _ELSEWHERE
-    if out := _left_out(activity, channel):
+    settings = CalendarSettings.read(channel.settings)
+    if link is not None and mark_in(link.remote_id) not in {mark_of(one.id) for one in settings.calendars}:
+        return "left out", "It is in a calendar that is not followed any more; both stay as they are."
+    if out := _left_out(activity, settings.since):
         return "left out", out
     if no := refused(session, account.id, CALENDAR, activity.id):
         return "set aside", no
@@ -52,7 +57,7 @@ def _standing(
     return "in step", "It is in this calendar, which decides its text."
 
 
-def _left_out(activity: ActivityRow, channel: ChannelRow) -> str:
+def _left_out(activity: ActivityRow, since: date | None) -> str:
     """Why an activity takes no part, "" if it does."""
     if activity.deleted_at is not None:
         return f"It was deleted in the CRM on {in_utc(activity.deleted_at)}."
@@ -60,7 +65,6 @@ def _left_out(activity: ActivityRow, channel: ChannelRow) -> str:
         return f"It was cancelled on {in_utc(activity.cancelled_at)}."
     if not activity.show_in_calendar:
         return "It is not to be shown in a calendar."
-    since = CalendarSettings.read(channel.settings).since
     if since and activity.ends_at is not None and activity.ends_at < day_begins(since):
         return f"It ends before {since}, from which day on the calendar is synced."
     return ""

@@ -290,6 +290,10 @@ def test_calendars_are_listed_chosen_and_let_go(with_calendar: Terminal, google:
     done(with_calendar("settings", "calendar", ANN, "--calendar", ANN, "--yes"))
     assert "Team" not in done(with_calendar("settings", "calendar", ANN)).out
     assert len(book.events(team)) == 1
+    done(with_calendar("sync", "start", ANN, "--channel", "calendar", "--wait"))
+    [retreat] = done(with_calendar("activities", "list", "--json")).json
+    [told] = done(with_calendar("why", retreat["id"], "--json")).json["accounts"]
+    assert "not followed any more" in told["why"]
 
 
 def test_an_account_without_a_calendar_says_how_to_get_one(desk: Terminal) -> None:
