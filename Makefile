@@ -41,8 +41,9 @@ check: install  ## ruff, format, mypy --strict, import contracts
 fuzz: install  ## property tests with N examples each: make fuzz N=20000
 	@$(PY) -m pytest -n $(WORKERS) --examples $(N) tests/property $(ARGS)
 
-bench: install servers  ## the measurements of benchmarks/: contacts, then mail
+bench: install servers  ## the measurements of benchmarks/: contacts, calendar, then mail
 	@$(PY) -m benchmarks.bench_contacts
+	@$(PY) -m benchmarks.bench_calendar
 	@$(PY) -m benchmarks.bench_mail $(ARGS)
 
 migration: install  ## draft a revision from the models: make migration m="add tags"

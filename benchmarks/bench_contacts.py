@@ -9,15 +9,11 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.calls import Row, run, show, told
 from core.contact import Contact, Entry
 from core.plan import Facts, diff
 from core.replica import Delta, Item, Link, Stamp
@@ -26,23 +22,6 @@ from tests.support.contact_world import POLICY, person
 from tests.support.google_world import GoogleWorld, google_world
 
 PAGE, BATCH = 1_000, 200
-ALLOWED = 1.1
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One measured case. `least` is the least number of calls, `goal` what may be used at most."""
-
-    case: str
-    calls: int
-    least: int
-    goal: float
-    wall: float
-    cpu: float
-
-    @property
-    def met(self) -> bool:
-        return self.calls <= self.goal
 
 
 def main() -> int:
@@ -56,7 +35,13 @@ def main() -> int:
         rows, memory = _pulling(Path(folder, "pull"), options.contacts, options.changed)
         rows += _pushing(Path(folder, "push"), options.contacts, options.changed)
     planning = _planning(options.contacts)
-    _show(rows, planning, memory, options.contacts)
+    show(
+        rows,
+        f"planning {options.contacts:,} linked contacts, none changed: {planning:.2f} s CPU ({told(planning < 1)}: "
+        "< 1 s)",
+        f"memory of the full comparison on top of the idle process: {memory:.0f} MB ({told(memory < 150)}: < 150 MB)",
+        "CPU includes Google's double and the client library, which run in the same process.",
+    )
     good = all(row.met for row in rows) and planning < 1 and memory < 150
     return 0 if good else 1
 
@@ -102,16 +87,7 @@ def _pushing(folder: Path, contacts: int, changed: int) -> list[Row]:
 
 
 def _run(world: GoogleWorld, case: str, least: int, *, exact: bool = False) -> Row:
-    began, used = time.perf_counter(), time.process_time()
-    with world.people.counted() as calls:
-        report = world.run()
-    assert report.outcome == "ok", report
-    wall, cpu = time.perf_counter() - began, time.process_time() - used
-    return Row(case, _total(calls), least, least if exact else least * ALLOWED, wall, cpu)
-
-
-def _total(calls: Counter[str]) -> int:
-    return sum(calls.values())
+    return run(world.run, world.people.counted, case, least, exact=exact)
 
 
 def _planning(contacts: int) -> float:
@@ -148,26 +124,6 @@ def _fields(number: int) -> dict[str, object]:
         "phoneNumbers": [{"value": f"+4930{number:07}", "type": "mobile"}],
         "organizations": [{"name": f"Company {number % 311}", "title": "Buyer"}],
     }
-
-
-def _show(rows: list[Row], planning: float, memory: float, contacts: int) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("case", "calls", "least", "ratio", "wall s", "CPU s", "goal"):
-        table.add_column(heading, justify="left" if heading == "case" else "right")
-    for row in rows:
-        verdict = "met" if row.met else "MISSED"
-        ratio = f"{row.calls / row.least:.2f}"
-        table.add_row(row.case, str(row.calls), str(row.least), ratio, f"{row.wall:.1f}", f"{row.cpu:.1f}", verdict)
-    out = Console(width=None if sys.stdout.isatty() else 120)
-    out.print(table)
-    told: Callable[[bool], str] = lambda met: "met" if met else "MISSED"  # noqa: E731
-    out.print(
-        f"planning {contacts:,} linked contacts, none changed: {planning:.2f} s CPU ({told(planning < 1)}: < 1 s)"
-    )
-    out.print(
-        f"memory of the full comparison on top of the idle process: {memory:.0f} MB ({told(memory < 150)}: < 150 MB)"
-    )
-    out.print("CPU includes Google's double and the client library, which run in the same process.")
 
 
 if __name__ == "__main__":
