@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import typer
 
 from cli.context import opened_app
+from cli.health import observed
 from cli.output import console
 from cli.receiver import receiving
 from sync.logs import set_up_logging
@@ -24,6 +25,7 @@ def run() -> None:
     """
     with opened_app() as opened:
         set_up_logging(opened.settings.log_level)
-        with receiving(opened) if opened.settings.public_url else nullcontext():
+        notices = receiving(opened) if opened.settings.public_url else nullcontext()
+        with notices, observed(opened, schedules=True):
             console(stderr=True).print("Twinbox is running; Ctrl-C stops it.")
             serve(opened)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cli.context import opened_app
+from cli.health import observed
 from core.errors import Misconfigured
 from sync.logs import set_up_logging
 from sync.worker import work
@@ -21,4 +22,5 @@ def run() -> None:
                 "a worker of its own needs a broker", advice="Set TWINBOX_BROKER_URL, or use `twinbox serve` alone."
             )
         set_up_logging(opened.settings.log_level)
-        work(opened)
+        with observed(opened, schedules=False):
+            work(opened)

@@ -84,6 +84,11 @@ class Settings:
     lease_seconds: int = _option("Seconds after which a run of a dead worker may be taken over.", default=60)
     slice_seconds: int = _option("Seconds after which a run goes back to the end of the queue.", default=60)
     parser_memory: int = _option("Address space of the mail parser process, in bytes.", default=1_073_741_824)
+    metrics_listen: str = _option(
+        "HOST:PORT at which serve, worker and scheduler answer /healthz, /readyz and /metrics, e.g. 127.0.0.1:9464; "
+        "not for the internet; empty: nowhere.",
+        default="",
+    )
     log_level: str = _option("debug, info, warning or error.", default="info")
 
     @property
@@ -165,7 +170,7 @@ def _convert(option: Field[Any], raw: str) -> Any:
         return raw.upper()
     if option.name == "public_url":
         return _public_url(raw)
-    if option.name == "listen":
+    if option.name in ("listen", "metrics_listen"):
         return _listen(raw)
     choices = _CHOICES.get(option.name)
     if choices and raw not in choices:

@@ -21,6 +21,7 @@ from core.settings import Settings
 from models.db import Database
 from providers.protocols.connect import Guard
 from sync.keys import load_keys
+from sync.metrics import Metrics
 from sync.parser_pool import ParserPool
 from sync.parser_process import ParserLimits
 from sync.vault import Vault
@@ -52,6 +53,7 @@ class App:
     guard: Guard
     clock: Clock
     parsers: ParserPool
+    metrics: Metrics = field(default_factory=Metrics)
     open_contacts: Callable[[App, str, Scope], RemoteReplica[Contact]] | None = None
     open_calendar: CalendarOpener | None = None
     open_calendars: Callable[[App, str], Calendars] | None = None
@@ -75,11 +77,12 @@ def build_app(settings: Settings, *, clock: Clock = utc_now) -> App:
     """
     make_data_dir(settings)
     vault = Vault(load_keys(settings))
-    guard = Guard(settings.allow_networks, settings.ca_file)
+    metrics = Metrics()
+    guard = Guard(settings.allow_networks, settings.ca_file, heard=metrics.call)
     if settings.ca_file is not None:
         _ = guard.tls_context  # an unusable CA file should stop the start, not the first sync
     parsers = ParserPool(ParserLimits(address_space=settings.parser_memory))
-    return App(settings, _database(settings), vault, guard, clock, parsers)
+    return App(settings, _database(settings), vault, guard, clock, parsers, metrics)
 
 
 def make_data_dir(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import dramatiq
 import structlog
@@ -12,6 +13,7 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError
 
 from core.errors import Misconfigured, Transient, TwinboxError
+from core.metrics import BROKEN_OFF, QUEUE_AGE, WAKEUPS
 from core.settings import Settings
 from core.types import Channel
 from sync.app import App
@@ -28,7 +30,7 @@ Wake = Callable[[str, Channel], None]
 def open_broker(settings: Settings) -> dramatiq.Broker:
     """The broker the settings name: in-process, RabbitMQ or Redis. Raises Misconfigured.
 
-    No middleware: attempts, delays and time limits are rows and slices, never the broker's.
+    No middleware of its own: attempts, delays and time limits are rows and slices, never the broker's.
     """
     url = settings.broker_url
     if not url:
@@ -56,6 +58,7 @@ def declare_jobs(app: App, broker: dramatiq.Broker) -> Wake:
     That one raises Transient when the broker is not reachable.
     """
     unreachable = _unreachable(broker)
+    broker.add_middleware(_Ages(app))
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE, actor_name="sync_channel")
     def sync_channel(account_id: str, channel: str) -> None:
@@ -66,6 +69,7 @@ def declare_jobs(app: App, broker: dramatiq.Broker) -> Wake:
     def wake(account_id: str, channel: Channel) -> None:
         try:
             sync_channel.send(account_id, channel.value)
+            app.metrics.count(WAKEUPS, channel.value)
         except unreachable as error:
             # The text of the driver's error may show the URL with its password.
             raise Transient(
@@ -74,6 +78,19 @@ def declare_jobs(app: App, broker: dramatiq.Broker) -> Wake:
             ) from None
 
     return wake
+
+
+class _Ages(dramatiq.Middleware):
+    """Measures how long messages lie in the queue. By the wall clocks of two machines, so it is good to a second."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def before_process_message(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
+        """Called by a worker's thread with the message it took."""
+        del broker
+        sent = datetime.fromtimestamp(message.message_timestamp / 1000, UTC)
+        self._app.metrics.observe(QUEUE_AGE, (self._app.clock() - sent).total_seconds())
 
 
 def _unreachable(broker: dramatiq.Broker) -> tuple[type[Exception], ...]:
@@ -94,6 +111,7 @@ def sync_now(app: App, account_id: str, channel: str) -> str:
         # Running elsewhere, paused, removed, relink needed: the row says so, and who is to act.
         log.info("no run", account=account_id, channel=channel, reason=str(error))
     except Exception as error:  # noqa: BLE001  # a bug in one run must not end the worker
+        app.metrics.count(BROKEN_OFF, channel)
         told = {"error": type(error).__name__, "at": _place(error)}
         log.error("a run broke off", account=account_id, channel=channel, **told)  # noqa: TRY400  # would add the text
     return "failed"

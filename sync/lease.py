@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict, LeaseLost, NeedsRelink, SkipRun, TwinboxError
+from core.metrics import TAKEOVERS
 from core.types import Channel
 from models.accounts import AccountRow
 from models.db import affected, table_of
@@ -163,8 +164,10 @@ def check_account(session: Session, channel: ChannelRow) -> None:
 
 def _end_abandoned(app: App, session: Session, account_id: str, channel: Channel) -> None:
     """A run that is still `running` although its lease was free belonged to a worker that died."""
-    session.execute(
+    abandoned = session.execute(
         update(RunRow)
         .where(RunRow.account_id == account_id, RunRow.channel == channel.value, RunRow.outcome == "running")
         .values(outcome="failed", error="the worker stopped in the middle of the run", finished_at=app.clock())
     )
+    if affected(abandoned):
+        app.metrics.count(TAKEOVERS, channel.value)

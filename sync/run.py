@@ -24,6 +24,7 @@ from core.errors import (
     TwinboxError,
 )
 from core.mail_settings import MailSettings
+from core.metrics import LEASE_LOSSES, RUN_SECONDS, RUNS
 from core.schedule import next_run
 from core.types import Channel
 from models.accounts import AccountRow
@@ -81,6 +82,7 @@ def run_sync(
     Raises SkipRun when it is running already, NotFound when there is no such channel.
     """
     lease = take_lease(app, account_id, channel, trigger=trigger)
+    began = app.clock()
     report = RunReport(lease.run_id, "failed", {}, error="the run broke off")
     retry_after: float | None = None
     runs: list[MailRun] = []
@@ -93,6 +95,8 @@ def run_sync(
         report = RunReport(lease.run_id, outcome, {}, str(error), error.advice)
         retry_after = error.retry_after if isinstance(error, Transient) else None
     finally:
+        app.metrics.count(RUNS, channel.value, report.outcome)
+        app.metrics.observe(RUN_SECONDS, (app.clock() - began).total_seconds(), channel.value)
         _finish(app, lease, report, retry_after, runs)
     return report
 
@@ -185,6 +189,7 @@ def _finish(app: App, lease: Lease, report: RunReport, retry_after: float | None
         }
         session.execute(update(table_of(RunRow)).where(RunRow.id == lease.run_id).values(**values))
         if not lease.release(session, **_schedule(session, lease, report, now, retry_after)):
+            app.metrics.count(LEASE_LOSSES, lease.channel.value)
             return
         for run in runs:
             run.phase = ""

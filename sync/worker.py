@@ -13,6 +13,7 @@ import structlog
 from dramatiq.brokers.stub import StubBroker
 
 from core.errors import TwinboxError
+from core.metrics import LAST_TICK, TURNS
 from sync.app import App
 from sync.jobs import Wake, declare_jobs, open_broker
 from sync.scheduler import finish_removals, tick
@@ -62,11 +63,13 @@ def _schedule(app: App, broker: dramatiq.Broker, wake: Wake) -> None:
     log.info("scheduler started")
     removals_looked_at = False
     while not app.stopping.is_set():
+        app.metrics.count(TURNS)
         try:
             if not removals_looked_at:
                 finish_removals(app)
                 removals_looked_at = True
             tick(app, wake)
+            app.metrics.set(LAST_TICK, app.clock().timestamp())
         except TwinboxError as error:
             # A database or broker that restarts, a full disk: a later tick finds everything still due.
             log.warning("nothing could be scheduled", reason=str(error), advice=error.advice)

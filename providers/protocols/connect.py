@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import Misconfigured, Refused, Transient, TwinboxError
 from core.settings import Network
+from providers.protocols.counting import Heard, unheard
 from providers.protocols.networks import check_address, checked_host, is_allowed
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ class Guard:
     """Which networks may be reached, and what is trusted there. Build one per process and pass it on.
 
     `allow_networks` are let through on any port although they are loopback, private or link-local; `ca_file` is
-    trusted in addition to the system's authorities.
+    trusted in addition to the system's authorities. `heard` is told of each answer that comes over its connections.
     """
 
     allow_networks: tuple[Network, ...] = ()
     ca_file: Path | None = None
     resolver: Resolver = system_resolver
     ports: frozenset[int] = DEFAULT_PORTS
+    heard: Heard = unheard
 
     @cached_property
     def tls_context(self) -> ssl.SSLContext:

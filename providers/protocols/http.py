@@ -14,6 +14,7 @@ import httpcore2
 import httpx2
 
 from core.errors import Transient
+from providers.protocols.counting import NO_ANSWER, Heard
 
 BODY_LIMIT = 64 * 1024
 DEADLINE = 30.0
@@ -25,6 +26,10 @@ class Dialer(Protocol):
     def open_socket(self, host: str, port: int, timeout: float) -> socket.socket: ...
 
     def wrap_tls(self, sock: socket.socket, host: str) -> ssl.SSLSocket: ...
+
+    @property
+    def heard(self) -> Heard:
+        """Told of every answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,16 @@ class _GuardedTransport(httpx2.HTTPTransport):
         self._pool = httpcore2.ConnectionPool(
             ssl_context=unused, max_connections=4, keepalive_expiry=15, network_backend=_GuardedBackend(dialer)
         )
+        self._heard = dialer.heard
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        code = NO_ANSWER
+        try:
+            response = super().handle_request(request)
+            code = str(response.status_code)
+            return response
+        finally:
+            self._heard(request.url.host, code)
 
 
 class _GuardedBackend(httpcore2.NetworkBackend):

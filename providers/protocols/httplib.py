@@ -12,6 +12,7 @@ from typing import Any
 import httplib2
 
 from core.errors import Transient
+from providers.protocols.counting import NO_ANSWER
 from providers.protocols.http import Dialer
 
 TIMEOUT = 30.0
@@ -68,16 +69,18 @@ class GuardedHttp(httplib2.Http):
     def _exchange(
         self, conn: http.client.HTTPConnection, uri: str, method: str, body: Any, headers: Mapping[str, str]
     ) -> tuple[httplib2.Response, bytes]:
-        complete = False
+        code, complete = NO_ANSWER, False
         try:
             if conn.sock is None:
                 conn.connect()
             conn.request(method, uri, body, headers)
             answer = conn.getresponse()
+            code = str(answer.status)
             content = self._whole(answer)
             response = httplib2.Response(answer)
             complete = True
         finally:
+            self._dialer.heard(conn.host, code)
             if not complete:
                 conn.close()
         return response, self._unpacked(response, content)

@@ -55,7 +55,7 @@ class ImapSource:
     def __init__(self, client: GuardedIMAPClient) -> None:
         self._client = client
         capabilities = {bytes(name).upper() for name in client.capabilities()}
-        self._wire = Wire(client.socket(), client.server_file)
+        self._wire = Wire(client.socket(), client.server_file, heard=client.heard)
         try:
             self._qresync = b"QRESYNC" in capabilities and b"CONDSTORE" in capabilities and self._enable_qresync()
         except TwinboxError:

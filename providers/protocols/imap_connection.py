@@ -19,6 +19,7 @@ from core.provider import Endpoint
 from core.secret import Secret
 from core.types import Security
 from providers.protocols.connect import Guard
+from providers.protocols.counting import IMAP, Heard
 from providers.protocols.imap_errors import as_imap_error
 from providers.protocols.imap_wire import READ_TIMEOUT, Watchdog
 from providers.protocols.sasl import parse_challenge, reject_control, xoauth2_payload
@@ -148,6 +149,11 @@ class GuardedIMAPClient(IMAPClient):  # type: ignore[misc]  # imapclient has no 
                 self.id_(CLIENT_ID)
 
     @property
+    def heard(self) -> Heard:
+        """Who counts the server's answers."""
+        return self._guard.heard
+
+    @property
     def server_file(self) -> BinaryIO:
         """What the server sends, buffered."""
         file: BinaryIO = self._imap.file
@@ -166,6 +172,16 @@ def _connection_error(error: Exception, host: str) -> TwinboxError:
 
 def sign_in(client: GuardedIMAPClient, access: Access) -> None:
     """Sign in; a token that is refused is renewed once. Raises NeedsRelink, Misconfigured, Throttled, Transient."""
+    code = "sign-in refused"
+    try:
+        _sign_in(client, access)
+        code = "signed in"
+    finally:
+        client.heard(IMAP, code)
+    client.introduce()
+
+
+def _sign_in(client: GuardedIMAPClient, access: Access) -> None:
     login = reject_control(access.login, "the login name")
     if not access.uses_token:
         _with_password(client, login, reject_control(access.secret().reveal(), "the password"))
@@ -176,7 +192,6 @@ def sign_in(client: GuardedIMAPClient, access: Access) -> None:
         except NeedsRelink:
             # RFC 7628 3.2.3: the same connection may try again with another token.
             _with_token(client, login, access.secret(refresh=True))
-    client.introduce()
 
 
 def _with_password(client: GuardedIMAPClient, login: str, password: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from core.errors import Transient
+from providers.protocols.counting import IMAP, NO_ANSWER, Heard, unheard
 from providers.protocols.imap_errors import as_imap_error
 
 # `SEARCH` without ESEARCH names every UID in one line: this is a million messages.
@@ -98,8 +99,11 @@ def _shut(sock: socket.socket) -> None:
 class Wire:
     """Sends commands and reads responses on a connected, signed-in socket. One thread owns it."""
 
-    def __init__(self, sock: socket.socket, file: BinaryIO, *, max_literal: int = MAX_LITERAL) -> None:
+    def __init__(
+        self, sock: socket.socket, file: BinaryIO, *, max_literal: int = MAX_LITERAL, heard: Heard = unheard
+    ) -> None:
         self._sock = sock
+        self._heard = heard
         self._file = file
         self._max_literal = max_literal
         self._number = 0
@@ -146,8 +150,10 @@ class Wire:
                     if response.tag not in waiting:
                         raise Transient("the server completed a command that was never sent")
                     waiting.remove(response.tag)
+                    self._heard(IMAP, response.status.decode())
                 yield response
         except (OSError, ssl.SSLError, ValueError) as error:
+            self._heard(IMAP, NO_ANSWER)
             raise self._lost(error) from error
         finally:
             self._watchdog.stop()

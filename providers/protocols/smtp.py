@@ -14,6 +14,7 @@ from core.ports import Access
 from core.provider import Endpoint
 from core.types import Security
 from providers.protocols.connect import CONNECT_TIMEOUT, Guard, tls_error
+from providers.protocols.counting import SMTP
 from providers.protocols.imap_wire import Watchdog
 from providers.protocols.sasl import reject_control, xoauth2_payload
 
@@ -76,7 +77,9 @@ class GuardedSMTP(smtplib.SMTP):
             self.file = _Replies(self.sock.makefile("rb"))
         if isinstance(self.file, _Replies):
             self.file.left = REPLY_BYTES
-        return super().getreply()
+        code, text = super().getreply()
+        self._guard.heard(SMTP, str(code))
+        return code, text
 
     def secure(self) -> None:
         """STARTTLS where it was chosen; it is then not optional. Raises Misconfigured when it is not offered, or when
