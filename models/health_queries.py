@@ -88,3 +88,9 @@ def stale_channels(session: Session, now: datetime) -> dict[str, int]:
         if now - (success or linked) > max(_STALE_PERIODS * timedelta(seconds=period), _STALE_FLOOR)
     )
     return {channel.value: late[channel.value] for channel in Channel}
+
+
+def ending_grants(session: Session, before: datetime) -> int:
+    """How many linked accounts have a permission that the provider ends by then."""
+    query = select(func.count()).where(AccountRow.state == "linked", AccountRow.grant_ends_at < before)
+    return session.scalar(query) or 0

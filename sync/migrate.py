@@ -46,14 +46,22 @@ def current(app: App) -> str:
 
 def needed(app: App) -> bool:
     """Whether an upgrade would do anything. Raises Misconfigured when the database is newer than this program."""
-    scripts = ScriptDirectory.from_config(_config())
     at = current(app)
-    if at and at not in {script.revision for script in scripts.walk_revisions()}:
+    if at and at not in known_revisions():
         raise Misconfigured(
             f"the database was upgraded by a newer version (revision {at})",
             advice="Run that version, or restore a backup made before the upgrade.",
         )
-    return at != scripts.get_current_head()
+    return at != _scripts().get_current_head()
+
+
+def known_revisions() -> frozenset[str]:
+    """Every layout this version can come from or is at."""
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -4,6 +4,7 @@ Where the keys come from is left to `sync.keys`, what a secret is used for to `s
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -149,6 +150,23 @@ def key_usage(db: Database) -> dict[str, int]:
     with db.reading() as session:
         rows = session.execute(select(SecretRow.key_id, func.count().label("number")).group_by(SecretRow.key_id))
         return {row.key_id: row.number for row in rows}
+
+
+def sealed_and_unopened(db: Database, vault: Vault) -> tuple[int, dict[str, int]]:
+    """How many secrets are stored, and how many of them do not open, by the id of their key."""
+    sealed, unopened, after = 0, Counter[str](), ""
+    while True:
+        with db.reading() as session:
+            batch = select(SecretRow).where(SecretRow.id > after).order_by(SecretRow.id).limit(_ROTATE_BATCH)
+            rows = list(session.scalars(batch))
+        if not rows:
+            return sealed, dict(unopened)
+        for row in rows:
+            try:
+                vault.open(_place(row), Sealed(row.key_id, row.sealed))
+            except Misconfigured:
+                unopened[row.key_id] += 1
+        sealed, after = sealed + len(rows), rows[-1].id
 
 
 def rotate(db: Database, vault: Vault) -> int:
