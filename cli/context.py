@@ -13,6 +13,7 @@ from typing import Annotated
 import platformdirs
 import typer
 
+from core.errors import Misconfigured
 from core.settings import Settings, load_settings
 from sync.app import App, build_app
 from sync.logs import set_up_logging
@@ -35,7 +36,16 @@ class Here:
 
 def environment() -> Settings:
     """The settings of this process. Raises Misconfigured with every problem at once."""
-    return load_settings(os.environ, default_data_dir=Path(platformdirs.user_data_dir("twinbox", appauthor=False)))
+    return load_settings(os.environ, default_data_dir=_default_data_dir())
+
+
+def _default_data_dir() -> Path:
+    if os.environ.get("TWINBOX_DATA_DIR"):
+        return Path()  # not needed; a user without a home folder, as in a container, has none to offer
+    try:
+        return Path(platformdirs.user_data_dir("twinbox", appauthor=False))
+    except RuntimeError as error:
+        raise Misconfigured("this user has no home folder", advice="Set TWINBOX_DATA_DIR.") from error
 
 
 @contextmanager

@@ -201,7 +201,8 @@ def _schedule(app: App) -> Finding:
             f"{number} channels are due, the first since {lag / 60:.0f} minutes: no scheduler is at work",
             advice="Start `twinbox serve` or `twinbox scheduler`, and look at its log.",
         )
-    return Finding("schedule", Level.OK, f"{number} due, the first since {lag:.0f} s")
+    said = f"{number} due, the first since {lag:.0f} s" if number else "nothing is due"
+    return Finding("schedule", Level.OK, said)
 
 
 def _freshness(app: App) -> Finding:

@@ -307,6 +307,18 @@ def test_the_command_tells_settings_that_cannot_be_understood(monkeypatch: pytes
     assert (ran.code, "TWINBOX_WORKER_THREADS" in ran.out) == (1, True)
 
 
+def test_a_user_without_a_home_folder_needs_a_data_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, app: App
+) -> None:
+    def homeless(*_arguments: object, **_options: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_data_dir", homeless)
+    ran = Terminal(monkeypatch, {})("doctor")
+    assert (ran.code, "Set TWINBOX_DATA_DIR." in ran.out) == (1, True)
+    assert Terminal(monkeypatch, {"TWINBOX_DATA_DIR": str(app.settings.data_dir)})("doctor").code == 0
+
+
 def test_nothing_the_command_says_names_anybody(terminal: Terminal, app: App) -> None:
     with app.db.transaction() as session:
         session.execute(update(AccountRow).values(state="needs_relink", reason="ann@mail.example was refused"))
