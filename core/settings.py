@@ -75,6 +75,16 @@ class Settings:
     mail_gone: str = _option(
         "`keep` or `erase`: what happens to the stored copy of a message that left the mailbox.", default="keep"
     )
+    calendar_guests: str = _option(
+        "`none`, `externalOnly` (those who use no Google Calendar) or `all`: which guests Google mails when we write "
+        "an event.",
+        default="none",
+    )
+    calendar_kinds: str = _option(
+        "`ordinary` or `all`: whether focus time, time out of office, places of work, birthdays and events that Gmail "
+        "made come in as well, to be read only.",
+        default="ordinary",
+    )
     phone_region: str = _option(
         "Country (ISO 3166-1 alpha-2, e.g. DE) in which phone numbers without a country code are dialled; such numbers "
         "are matched only if it is set.",
@@ -145,6 +155,8 @@ def _unknown(key: str, names: Mapping[str, object]) -> str:
 _CHOICES = {
     "mail_attachments": ("on-demand", "background"),
     "mail_gone": ("keep", "erase"),
+    "calendar_guests": ("none", "externalOnly", "all"),
+    "calendar_kinds": ("ordinary", "all"),
     "log_level": ("debug", "info", "warning", "error"),
 }
 

@@ -91,6 +91,7 @@ def open_calendar(
     scope: Scope,
     since: date | None,
     send_updates: str,
+    all_kinds: bool,
     now: Clock,
     wait: Callable[[float], None],
     roots: Mapping[str, str] | None = None,
@@ -98,7 +99,8 @@ def open_calendar(
     """A calendar of one account, from the sub-folder that exports `CALENDAR` for the service it signs in to.
 
     `CALENDAR` is made as `CONTACTS` is. `scope` is the calendar; without an id it is the account's own. Events that end
-    before `since` are left out; `send_updates` (none, externalOnly, all) says which guests the service may mail.
+    before `since` are left out; `send_updates` (none, externalOnly, all) says which guests the service may mail,
+    `all_kinds` whether what is no ordinary event comes in too, to be read only.
     Touches no network yet. Raises Misconfigured for a service whose calendar is not supported.
     """
     for folder in _folders():
@@ -106,7 +108,15 @@ def open_calendar(
         if opener is not None and access.uses_token:
             root = (roots or {}).get(spec.oauth_provider, "")
             found: RemoteReplica[Event] = opener(
-                guard, access, root=root, scope=scope, since=since, send_updates=send_updates, now=now, wait=wait
+                guard,
+                access,
+                root=root,
+                scope=scope,
+                since=since,
+                send_updates=send_updates,
+                all_kinds=all_kinds,
+                now=now,
+                wait=wait,
             )
             return found
     raise _no_calendar(spec)

@@ -49,11 +49,10 @@ def open_calendar(
     scope: Scope,
     *,
     since: date | None,
-    send_updates: str = "none",
     wait: Wait = time.sleep,
 ) -> RemoteReplica[Event]:
     """A calendar of an account at its provider: `scope`, or the account's own; events that end before `since` are left
-    out. `send_updates` says which guests the provider may mail: none, externalOnly or all. Touches no network yet.
+    out. Touches no network yet.
 
     Raises NotFound, Conflict (being removed) or Misconfigured (also where calendars are not supported).
     """
@@ -63,7 +62,8 @@ def open_calendar(
         open_access(app, account_id, wait=wait),
         scope=scope,
         since=since,
-        send_updates=send_updates,
+        send_updates=app.settings.calendar_guests,
+        all_kinds=app.settings.calendar_kinds == "all",
         now=app.clock,
         wait=wait,
         roots={"google": app.settings.google_base_url},

@@ -74,6 +74,7 @@ def open_google_calendar(
     scope: Scope,
     since: date | None,
     send_updates: str,
+    all_kinds: bool,
     now: Clock,
     wait: Callable[[float], None],
 ) -> RemoteReplica[Event]:
@@ -85,7 +86,7 @@ def open_google_calendar(
     if root:
         _check_root(root)
     client = open_calendar_client(guard, access, root=root, now=now)
-    return GoogleCalendar(client, scope, since=since, send_updates=send_updates, wait=wait)
+    return GoogleCalendar(client, scope, since=since, send_updates=send_updates, all_kinds=all_kinds, wait=wait)
 
 
 def open_google_calendars(guard: Guard, access: Access, *, root: str, now: Clock) -> Calendars:

@@ -14,7 +14,7 @@ from core.event import Event
 from core.replica import Delta, Done, Failed, Item, Scope, Write
 from providers.google.calendar_client import CalendarClient
 from providers.google.calendar_desk import Desk, Wait
-from providers.google.calendar_listing import LIST_PARAMETERS, Listed, get_events, list_events
+from providers.google.calendar_listing import ALL_KINDS, LIST_PARAMETERS, ORDINARY, Listed, get_events, list_events
 from providers.google.calendar_series import SeriesBook
 from providers.google.calendar_writing import outcomes
 from providers.google.event_items import is_gone
@@ -30,17 +30,25 @@ class GoogleCalendar:
     """
 
     def __init__(
-        self, client: CalendarClient, scope: Scope, *, since: date | None, send_updates: str = "none", wait: Wait
+        self,
+        client: CalendarClient,
+        scope: Scope,
+        *,
+        since: date | None,
+        send_updates: str = "none",
+        all_kinds: bool = False,
+        wait: Wait,
     ) -> None:
         """`scope` is the calendar, the account's own if it has no id. Events that end before `since` are no part of it.
 
-        `send_updates` (none, externalOnly, all) says which guests Google may tell of what we write. `wait` pauses
-        until a new event is found.
+        `send_updates` (none, externalOnly, all) says which guests Google may tell of what we write, `all_kinds` whether
+        focus time, birthdays and the like come in too. `wait` pauses until a new event is found.
         """
         self._client = client
         self._scope = Scope(scope.id or OWN, scope.name)
         self._since = since
         self._send_updates = send_updates
+        self._kinds = ALL_KINDS if all_kinds else ORDINARY
         self._wait = wait
         self._writable = True
         self._shared = self._scope.id != OWN
@@ -62,7 +70,7 @@ class GoogleCalendar:
         What changed may lie outside the window; then it is not selected. `complete` speaks of the window alone.
         """
         token = self._read_cursor(cursor) if cursor else ""
-        listed = list_events(self._client, self._scope.id, token, self._since)
+        listed = list_events(self._client, self._scope.id, token, self._since, self._kinds)
         if listed is None:
             return Delta({}, cursor=cursor or "")
         self._writable = listed.writable
@@ -106,6 +114,7 @@ class GoogleCalendar:
             self._send_updates,
             self._wait,
             self._shared,
+            self._kinds,
         )
 
     def _read(self, listed: Listed) -> tuple[dict[str, Item[Event]], frozenset[str]]:
@@ -121,14 +130,15 @@ class GoogleCalendar:
         return items, frozenset(listed.events.keys() - items.keys())
 
     def _cursor(self, token: str) -> str:
-        return json.dumps({"for": _FINGERPRINT, "calendar": self._scope.id, "since": _day(self._since), "token": token})
+        asked = {"for": _fingerprint(self._kinds), "calendar": self._scope.id, "since": _day(self._since)}
+        return json.dumps({**asked, "token": token})
 
     def _read_cursor(self, text: str) -> str:
         try:
             stored = json.loads(text)
         except (ValueError, RecursionError):
             stored = None
-        if not isinstance(stored, dict) or stored.get("for") != _FINGERPRINT:
+        if not isinstance(stored, dict) or stored.get("for") != _fingerprint(self._kinds):
             raise CursorExpired("the cursor was made for another listing")
         if stored.get("calendar") != self._scope.id or stored.get("since") != _day(self._since):
             raise CursorExpired("another calendar or another first day was chosen: it must be read")
@@ -142,5 +152,7 @@ def _day(since: date | None) -> str:
     return since.isoformat() if since else ""
 
 
-# A short name of what we ask for: sync tokens are bound to it.
-_FINGERPRINT = hashlib.blake2b(json.dumps(LIST_PARAMETERS, sort_keys=True).encode(), digest_size=8).hexdigest()
+def _fingerprint(kinds: Sequence[str]) -> str:
+    """A short name of what we ask for: sync tokens are bound to it."""
+    asked = json.dumps({**LIST_PARAMETERS, "eventTypes": list(kinds)}, sort_keys=True)
+    return hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()

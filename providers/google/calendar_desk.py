@@ -3,7 +3,7 @@ Which of it happens is decided in `calendar_creating` and `calendar_writing`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,7 +11,7 @@ from core.errors import RecordGone, VersionConflict
 from core.event import Event
 from core.replica import Item
 from providers.google.calendar_client import CalendarClient
-from providers.google.calendar_listing import get_events
+from providers.google.calendar_listing import ORDINARY, get_events
 from providers.google.calendar_series import SeriesBook
 from providers.google.errors import Json, Refusal
 from providers.google.event_items import View, read_item
@@ -22,7 +22,7 @@ Wait = Callable[[float], None]
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`send_updates` says which guests Google may mail; `writable` whether events of the calendar can be changed;
-    `shared` whether it is somebody else's."""
+    `shared` whether it is somebody else's; `kinds` which events take part."""
 
     client: CalendarClient
     calendar: str
@@ -32,11 +32,12 @@ class Desk:
     send_updates: str
     wait: Wait
     shared: bool = False
+    kinds: Collection[str] = ORDINARY
 
     @property
     def view(self) -> View:
         """How events are looked at now."""
-        return View(self.since, self.writable, self.client.now(), self.shared)
+        return View(self.since, self.writable, self.client.now(), self.shared, self.kinds)
 
     def read(self, event: Json) -> Item[Event] | None:
         """An event as an item; None for an occurrence whose series is gone."""

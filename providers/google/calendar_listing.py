@@ -3,7 +3,7 @@ What an answer means for the cursor is left to `calendar`, what an event says to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -18,9 +18,10 @@ from providers.google.event_times import listed_from
 LIST_PARAMETERS: Mapping[str, object] = {
     "singleEvents": False,
     "showDeleted": True,  # else occurrences that were cancelled before the first listing would never come to light
-    "eventTypes": ["default"],
     "maxResults": 2500,
 }
+ORDINARY = ("default",)
+ALL_KINDS = (*ORDINARY, "birthday", "focusTime", "fromGmail", "outOfOffice", "workingLocation")
 WRITERS = frozenset({"owner", "writer", "writerWithoutPrivateAccess"})
 _NO_CALENDAR = frozenset({"forbidden", "requiredAccessLevel"})
 MANY = 100  # from here on reading the whole calendar takes fewer calls, 2,500 events each
@@ -39,12 +40,15 @@ class Listed:
     owner: bool = False
 
 
-def list_events(client: CalendarClient, calendar: str, token: str, since: date | None) -> Listed | None:
-    """All events that end after a day, or with a token what changed; None when there is no such calendar (any more).
+def list_events(
+    client: CalendarClient, calendar: str, token: str, since: date | None, kinds: Sequence[str] = ALL_KINDS
+) -> Listed | None:
+    """All events of these kinds that end after a day, or with a token what changed; None when there is no such calendar
+    (any more).
 
     Raises CursorExpired.
     """
-    parameters: Json = {"calendarId": calendar, **LIST_PARAMETERS}
+    parameters: Json = {"calendarId": calendar, **LIST_PARAMETERS, "eventTypes": list(kinds)}
     if token:
         parameters["syncToken"] = token
     elif since is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -34,12 +34,13 @@ REASONS = {
 @dataclass(frozen=True, slots=True)
 class View:
     """How events of one calendar are looked at: from which day on they count, whether they may be changed, and the
-    time at Google. `shared`: the calendar is somebody else's."""
+    time at Google. `shared`: the calendar is somebody else's. `kinds`: which values of `eventType` take part."""
 
     since: date | None
     writable: bool
     now: datetime
     shared: bool = False
+    kinds: Collection[str] = ("default",)
 
 
 def read_item(event: Mapping[str, Any], view: View) -> Item[Event]:
@@ -55,7 +56,8 @@ def read_item(event: Mapping[str, Any], view: View) -> Item[Event]:
     origin, generation = _origin(kept)
     if generation:
         extra["generation"] = generation
-    selected = _is_ordinary(kept) and not is_gone(kept) and reaches(body, view.since)
+    wanted = kept.get("eventType", "default") in view.kinds
+    selected = wanted and not is_gone(kept) and reaches(body, view.since)
     return Item(_text(kept.get("id")), _stamp(kept, view.now), selected, body, origin, extra)
 
 

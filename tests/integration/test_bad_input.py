@@ -328,6 +328,8 @@ def test_a_folder_where_the_database_should_be(twinbox: Terminal, data: Path) ->
         ("TWINBOX_ALLOW_NETWORKS", "everywhere", "TWINBOX_ALLOW_NETWORKS"),
         ("TWINBOX_ALLOW_NETWORKS", "127.0.0.1/8", "TWINBOX_ALLOW_NETWORKS"),
         ("TWINBOX_MAIL_ATTACHMENTS", "always", "not one of on-demand, background"),
+        ("TWINBOX_CALENDAR_GUESTS", "some", "not one of none, externalOnly, all"),
+        ("TWINBOX_CALENDAR_KINDS", "none", "not one of ordinary, all"),
         ("TWINBOX_MAIL_GONE", "delete", "not one of keep, erase"),
         ("TWINBOX_LOG_LEVEL", "loud", "not one of debug, info"),
         ("TWINBOX_CA_FILE", "/nowhere/ca.pem", "the CA file /nowhere/ca.pem cannot be used"),

@@ -4,7 +4,7 @@ and the real client library, in one process and without sockets. What happens on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -201,7 +201,15 @@ class CalendarWorld(CalendarDesk):
         """Our adapter on somebody's calendar, as a run opens it."""
         if address not in self.clients:  # making one takes longer than the run
             self.clients[address] = CalendarClient(self.http(address), now=self.clock)
-        return GoogleCalendar(self.clients[address], scope or Scope("", ""), since=since, wait=self.wait)
+        chosen = self.app.settings
+        return GoogleCalendar(
+            self.clients[address],
+            scope or Scope("", ""),
+            since=since,
+            send_updates=chosen.calendar_guests,
+            all_kinds=chosen.calendar_kinds == "all",
+            wait=self.wait,
+        )
 
     def http(self, address: str) -> Http:
         """Somebody's connection to Google."""
@@ -265,10 +273,13 @@ class CalendarWorld(CalendarDesk):
 
 
 @contextmanager
-def calendar_world(folder: Path, *users: str, **knobs: Any) -> Iterator[CalendarWorld]:
-    """A world in which these users (by default Ann) have linked empty calendars. Checked at its end."""
+def calendar_world(
+    folder: Path, *users: str, options: Mapping[str, object] | None = None, **knobs: Any
+) -> Iterator[CalendarWorld]:
+    """A world in which these users (by default Ann) have linked empty calendars. Checked at its end. `options` are
+    settings of the service, `knobs` those of Google's double."""
     clock = TestClock()
-    world = CalendarWorld(make_app(folder, clock=clock), clock, knobs=CalendarKnobs(**knobs))
+    world = CalendarWorld(make_app(folder, clock=clock, **(options or {})), clock, knobs=CalendarKnobs(**knobs))
     try:
         for address in users or (ANN,):
             world.link(address)

@@ -468,6 +468,7 @@ def test_a_service_without_a_calendar_says_so() -> None:
             scope=Scope("", ""),
             since=None,
             send_updates="none",
+            all_kinds=False,
             now=lambda: START,
             wait=lambda _seconds: None,
         )
