@@ -1,11 +1,11 @@
-"""`twinbox activities list|show|add|edit|cancel|delete|restore`: the meetings and dates of the CRM.
+"""`twinbox activities list|show|add|edit|answer|cancel|delete|restore`: the meetings and dates of the CRM.
 Files are `cli.activities_files`; the rules are `sync.activity_book`, who sees what is `models.activity_records`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +16,15 @@ from cli.activity_options import ActivityName, From, To, Typed, Viewer, typed_in
 from cli.contact_options import moment
 from cli.context import AsJson, Here, InWorkspace, opened
 from cli.output import show, show_record, show_rows
+from core.errors import BadInput
 from core.event import Event, Moment, from_json, read_instant
 from core.occurrences import Window
+from models.activities import ActivityRow
 from models.activity_queries import Wanted, activity_record, agenda, find_activity, list_activities, overrides_of
 from models.activity_records import shown
 from models.columns import Record
+from models.own_parts import holders_of
+from sync.activity_answers import OwnChange, answer_activity, remind_user
 from sync.activity_book import (
     ActivityChange,
     add_activity,
@@ -114,7 +118,10 @@ def show_one(activity: ActivityName, viewer: Viewer = "", workspace: InWorkspace
 def _for_people(record: Mapping[str, Any]) -> dict[str, object]:
     people = {name: value for name, value in record.items() if value or name == "title"}
     people |= {name: _when(record[name]) for name in ("start", "end")}
+    people.pop("reminders_of", None)
     people |= {"recurrence": "\n".join(record["recurrence"])} if record["recurrence"] else {}
+    if record["reminders"] is not None:
+        people["reminders"] = ", ".join(options.reminder_text(one) for one in record["reminders"]) or "none"
     if record["participants"]:
         people["participants"] = "\n".join(_person(one) for one in record["participants"])
     if record["changed_occurrences"]:
@@ -153,6 +160,7 @@ def add(
     description: options.Description = None,
     private: options.Private = None,
     free: options.Free = None,
+    remind: options.Remind = None,
     show_it: options.Show = None,
     external_id: Annotated[str, typer.Option(help="The CRM's own id.")] = "",
     modified_at: ModifiedAt = "",
@@ -160,7 +168,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add an activity."""
-    typed = Typed(title, start, end, zone, all_day, repeat, invite, location, description, private, free)
+    typed = Typed(title, start, end, zone, all_day, repeat, invite, location, description, private, free, remind)
     body = typed_into(Event(), typed)
     at = moment(modified_at)
     with opened(workspace) as here:
@@ -190,6 +198,7 @@ def edit(
     description: options.Description = None,
     private: options.Private = None,
     free: options.Free = None,
+    remind: options.Remind = None,
     show_it: options.Show = None,
     version: Version = None,
     modified_at: ModifiedAt = "",
@@ -198,12 +207,17 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Change fields of an activity: each option replaces its field, an empty text empties it. A new start alone moves
-    it as a whole."""
+    it as a whole. `--remind` alone may be given for a meeting of others: it is for the user of `--as`."""
     typed = Typed(title, start, end, zone, all_day, repeat, invite, location, description, private, free)
     at = moment(modified_at)
+    if remind is not None and typed == Typed() and show_it is None:
+        _remind(activity, remind, version, at, viewer, workspace, as_json=as_json)
+        return
+    typed = replace(typed, remind=remind)
     with opened(workspace) as here:
         row = find(here.app, here.workspace, activity)
         user = _user(here, viewer)
+        _check_whose_reminders(here, row, user, remind)
         # Fields that were not typed are those of the version read here: nobody's change in between is lost.
         expect = row.version if version is None else version
         body = typed_into(from_json(row.body), typed)
@@ -212,6 +226,63 @@ def edit(
     told = "Changed" if outcome.done == "changed" else "Nothing to change in"
     text = f"{told} {row.id[:8]} (version {outcome.record['version']})."
     show(shown(outcome.record, user), as_json=as_json, text=text)
+
+
+def _remind(
+    activity: str,
+    remind: list[str],
+    version: int | None,
+    at: datetime | None,
+    viewer: str,
+    workspace: str,
+    *,
+    as_json: bool,
+) -> None:
+    with opened(workspace) as here:
+        row = find(here.app, here.workspace, activity)
+        user = _user(here, viewer)
+        change = OwnChange(here.workspace, row.id, user or _holder(here, row), version, at)
+        outcome = remind_user(here.app, change, options.reminders(remind))
+    told = "Changed" if outcome.done == "changed" else "Nothing to change in"
+    show(shown(outcome.record, user), as_json=as_json, text=f"{told} the reminders of {row.id[:8]}.")
+
+
+def _check_whose_reminders(here: Here, row: ActivityRow, user: str, remind: list[str] | None) -> None:
+    if remind is not None and user and user != _holder(here, row):
+        raise BadInput(
+            "reminders are each user's own, and this text is somebody else's",
+            advice="Give --remind with --as alone, and the other fields without.",
+        )
+
+
+def _holder(here: Here, row: ActivityRow) -> str:
+    with here.app.db.reading() as session:
+        return holders_of(session, [row])[row.id]
+
+
+@app.command("answer")
+def answer(
+    activity: ActivityName,
+    response: Annotated[str, typer.Argument(metavar="ANSWER", help="accepted, tentative or declined.")],
+    user: Annotated[
+        str, typer.Option("--user", metavar="USER", help="Who answers [default: whose calendar it is]")
+    ] = "",
+    version: Version = None,
+    modified_at: ModifiedAt = "",
+    workspace: InWorkspace = "",
+    as_json: AsJson = False,
+) -> None:
+    """Answer an invitation for a user, whoever organizes it. It goes to that user's calendar with its next run, and
+    nobody is mailed. A series is answered as a whole, an occurrence by its own id."""
+    at = moment(modified_at)
+    with opened(workspace) as here:
+        row = find(here.app, here.workspace, activity)
+        who = _user(here, user)
+        change = OwnChange(here.workspace, row.id, who or _holder(here, row), version, at)
+        outcome = answer_activity(here.app, change, response.strip().lower())
+    told = "Answered" if outcome.done == "changed" else "Answered already:"
+    text = f"{told} {row.id[:8]}: {response.strip().lower()}."
+    show(shown(outcome.record, who), as_json=as_json, text=text)
 
 
 @app.command("cancel")

@@ -14,7 +14,7 @@ import typer
 
 from core.addresses import address_key
 from core.errors import BadInput
-from core.event import Attendee, Event, Moment, write_instant
+from core.event import METHODS, Attendee, Event, Moment, Reminder, write_instant
 from core.occurrences import Window, instant
 from sync.activity_book import ADVICE
 
@@ -45,8 +45,18 @@ Private = Annotated[
     bool | None, typer.Option("--private/--not-private", help="Others see that the owner is busy, no more.")
 ]
 Free = Annotated[bool | None, typer.Option("--free/--busy", help="Whether it leaves the time free.")]
+Remind = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--remind",
+        metavar="[email:]TIME",
+        help="How long before: 10m, 2h, 1d, email:1h; up to five times; or none, or default (as the calendar does).",
+    ),
+]
 Show = Annotated[bool | None, typer.Option("--show/--no-show", help="Whether it belongs into the owner's calendar.")]
 
+_REMINDER = re.compile(rf"(?:({'|'.join(METHODS)}):)?(\d{{1,5}})([mhdw]?)", re.ASCII)
+_MINUTES = {"": 1, "m": 1, "h": 60, "d": 1_440, "w": 10_080}
 _LINE = re.compile(r"(RRULE|RDATE|EXDATE)[;:]", re.IGNORECASE)
 _PERSON = re.compile(r"(.*?)[ \t]*<?([^\s<>]+)>?")
 
@@ -66,6 +76,7 @@ class Typed:
     description: str | None = None
     private: bool | None = None
     free: bool | None = None
+    remind: list[str] | None = None
 
 
 def typed_into(event: Event, typed: Typed) -> Event:
@@ -79,6 +90,8 @@ def typed_into(event: Event, typed: Typed) -> Event:
         event = replace(event, attendees=_people(typed.invite, event.attendees))
     if typed.private is not None:
         event = replace(event, visibility="private" if typed.private else "default")
+    if typed.remind is not None:
+        event = replace(event, reminders=reminders(typed.remind))
     return event if typed.free is None else replace(event, transparent=typed.free)
 
 
@@ -126,6 +139,29 @@ def _read(text: str) -> date | datetime:
 
 def _rule(text: str) -> str:
     return text.strip() if _LINE.match(text.strip()) else f"RRULE:{text.strip()}"
+
+
+def reminders(typed: Sequence[str]) -> tuple[Reminder, ...] | None:
+    """The reminders that were typed; None for those of the calendar. Raises BadInput."""
+    words = [text.strip().lower() for text in typed]
+    if words == ["default"]:
+        return None
+    if words in (["none"], [""]):
+        return ()
+    found = []
+    for word in words:
+        match = _REMINDER.fullmatch(word)
+        if match is None:
+            raise BadInput(f"{word[:40]!r} is no reminder", advice=ADVICE["reminder"])
+        found.append(Reminder(match[1] or METHODS[0], int(match[2]) * _MINUTES[match[3]]))
+    return tuple(found)
+
+
+def reminder_text(one: Reminder) -> str:
+    """A reminder as it is typed, in the largest unit that fits."""
+    unit = next((unit for unit in "wdh" if one.minutes and one.minutes % _MINUTES[unit] == 0), "m")
+    method = "" if one.method == METHODS[0] else f"{one.method}:"
+    return f"{method}{one.minutes // _MINUTES[unit]}{unit}"
 
 
 def _people(typed: Sequence[str], known: Sequence[Attendee]) -> tuple[Attendee, ...]:

@@ -13,7 +13,7 @@ from core.contact import Contact, from_json
 from core.types import Channel
 from models.contact_queries import contact_record
 from models.contacts import ContactRow
-from models.link_queries import history_of
+from models.deed_records import history_of
 from sandbox.google.people_book import Book
 from sandbox.world_letters import ANNA_ADDRESS
 from sync.contact_book import change_contact, find

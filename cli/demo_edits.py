@@ -21,7 +21,8 @@ from cli.demo_records import crm_now, deed_in_words
 from cli.demo_story import CheckFailed, Stage, Step, check, part
 from core.contact import Entry
 from core.types import Channel
-from models.link_queries import explain_contact, history_of
+from models.deed_records import history_of
+from models.link_queries import explain_contact
 from sandbox.world_people import CLUB, HELENE, JUERGEN, KATRIN, PRIYA, TOM
 from sync.undo import undo_field, undo_run
 

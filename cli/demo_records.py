@@ -11,7 +11,7 @@ from typing import Any
 
 from cli.demo_story import CheckFailed, Record, Stage, sync
 from core.types import Channel
-from models.link_queries import run_deeds
+from models.deed_records import run_deeds
 from sync.records import Preview
 from sync.run import RunReport
 

@@ -6,14 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.activity_options import Viewer
 from cli.context import AsJson, Here, InWorkspace, opened
 from cli.output import show, show_record, show_rows
 from core.errors import Conflict
 from core.types import Channel
-from models.link_queries import held_of_run, run_deeds
+from models.deed_records import run_deeds
+from models.link_queries import held_of_run
 from models.queries import find_run, list_runs
 from sync.held import confirm_held, discard_held
-from sync.users import find_account
+from sync.users import find_account, find_user
 
 HeldRun = Annotated[str, typer.Argument(help="The run that is held.")]
 
@@ -47,13 +49,15 @@ def list_all(
 @app.command("show")
 def show_one(
     run: Annotated[str, typer.Argument(help="The run's id, or its beginning.")],
+    viewer: Viewer = "",
     workspace: InWorkspace = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one run with its counts and reasons."""
+    """Show one run with its counts and reasons. What it did to private events of others is left blank."""
     with opened(workspace) as here, here.app.db.reading() as session:
         record = find_run(session, here.workspace, run)
-        deeds = run_deeds(session, here.workspace, record["id"])
+        user = find_user(session, here.workspace, viewer).id if viewer else ""
+        deeds = run_deeds(session, here.workspace, record["id"], viewer=user)
         held = held_of_run(session, here.workspace, record["id"])
     if as_json:
         show_record(record | {"deeds": deeds, "held": held}, as_json=True)

@@ -14,7 +14,8 @@ from models.activity_queries import activity_record, find_activity
 from models.activity_standing import explain_activity
 from models.columns import Record
 from models.contact_queries import find_contact
-from models.link_queries import explain_contact, history_of
+from models.deed_records import history_of
+from models.link_queries import explain_contact
 from sync.users import find_account, find_user
 
 Name = Annotated[str, typer.Argument(metavar="RECORD", help="A contact or activity: id or its beginning, e-mail.")]
@@ -67,8 +68,8 @@ def _activity(here: Here, text: str, account: str, limit: int, viewer: str) -> R
         user = find_user(session, here.workspace, viewer).id if viewer else ""
         only = find_account(session, here.workspace, account).id if account else ""
         shown = activity_record(session, row, user)
-        accounts = [] if shown["busy"] else explain_activity(session, row, account=only)
-        history = [] if shown["busy"] else history_of(session, here.workspace, row.id, limit=limit)
+        accounts = [] if shown["busy"] else explain_activity(session, row, account=only, viewer=user)
+        history = [] if shown["busy"] else history_of(session, here.workspace, row.id, viewer=user, limit=limit)
     name = shown["title"] or "(no title)"
     return {"activity": row.id, "name": name, "busy": shown["busy"], "accounts": accounts, "history": history}
 

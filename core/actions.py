@@ -113,6 +113,9 @@ def done_in_words(action: str, side: Side, *, by_time: bool) -> str:
     return (_DONE_BY_TIME.get((action, side)) if by_time else None) or _DONE[action, side]
 
 
+LATER = "it was changed again later"  # why something is not taken back
+
+
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
     """What one side of a pair shall get: a new text, membership, or both (None: stays). `expect` is the version it

@@ -14,10 +14,13 @@ from core.addresses import address_key
 from core.text import one_line, paragraphs
 
 MAX_ATTENDEES = 2_000
+MAX_REMINDERS = 5  # Calendar API, Event.reminders.overrides
+MAX_AHEAD = 40_320  # minutes, four weeks (ibid.)
 
 STATUSES = ("confirmed", "tentative", "cancelled")
 VISIBILITIES = ("default", "public", "private", "confidential")
 RESPONSES = ("needsAction", "accepted", "tentative", "declined")
+METHODS = ("popup", "email")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,14 @@ class Attendee:
 
 
 @dataclass(frozen=True, slots=True)
+class Reminder:
+    """What reminds somebody of an event: `method` is one of METHODS, `minutes` how long before the start."""
+
+    method: str = "popup"
+    minutes: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event, one series, or one occurrence that differs from its series.
 
@@ -57,7 +68,7 @@ class Event:
     series (RECURRENCE-ID, RFC 5545 3.8.4.4: an instant or a date), "" for an event or series itself. `recurrence` holds
     RRULE, RDATE and EXDATE lines, which are never taken apart. `status` `cancelled` is for occurrences only.
     `uid`, `original`, `organizer` (an e-mail address) and `conference` (a link) come from the provider and are never
-    written there.
+    written there. `reminders` are those of one person's copy: None for what the calendar does by default.
     """
 
     uid: str = ""
@@ -74,6 +85,7 @@ class Event:
     attendees: tuple[Attendee, ...] = ()
     organizer: str = ""
     conference: str = ""
+    reminders: tuple[Reminder, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -104,6 +116,9 @@ def canonical(event: Event) -> Event:
         if email:
             found.setdefault(address_key(email), replace(one, email=email, name="" if name == email else name))
     attendees = tuple(found[key] for key in sorted(found))[:MAX_ATTENDEES]
+    reminders = event.reminders
+    if reminders is not None:
+        reminders = tuple(sorted(set(reminders), key=lambda one: (one.minutes, one.method)))
     return replace(
         event,
         title=one_line(event.title),
@@ -112,6 +127,7 @@ def canonical(event: Event) -> Event:
         recurrence=tuple(sorted({line.strip() for line in event.recurrence if line.strip()})),
         attendees=attendees,
         organizer=address_key(event.organizer),
+        reminders=reminders,
     )
 
 
@@ -130,7 +146,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Moment | Attendee):
         return {name: one for name, one in asdict(value).items() if one}
-    return value
+    return asdict(value) if isinstance(value, Reminder) else value
 
 
 def from_json(stored: Mapping[str, Any]) -> Event:
@@ -141,6 +157,8 @@ def from_json(stored: Mapping[str, Any]) -> Event:
             values[name] = Moment(**values[name])
     values["attendees"] = tuple(Attendee(**one) for one in values.get("attendees", ()))
     values["recurrence"] = tuple(values.get("recurrence", ()))
+    if values.get("reminders") is not None:
+        values["reminders"] = tuple(Reminder(**one) for one in values["reminders"])
     return Event(**values)
 
 
@@ -160,10 +178,24 @@ def problem_of(event: Event) -> str:
         return "the end lies before the start"
     if event.status not in STATUSES or event.visibility not in VISIBILITIES:
         return "status or visibility has an unknown value"
+    if problem := reminders_problem(event.reminders):
+        return problem
     if event.recurrence and event.start.at and not event.start.zone:
         return "a series of times needs a time zone"
     wrong = next((line for line in event.recurrence if not _is_rule(line)), "")
     return f"{wrong[:100]!r} is no rule of recurrence" if wrong else ""
+
+
+def reminders_problem(reminders: tuple[Reminder, ...] | None) -> str:
+    """Why nobody can be reminded so, "" if they can."""
+    if len(reminders or ()) > MAX_REMINDERS:
+        return f"an event has {MAX_REMINDERS} reminders at most"
+    for one in reminders or ():
+        if one.method not in METHODS:
+            return f"{one.method[:40]!r} is no way to be reminded: popup or email"
+        if not 0 <= one.minutes <= MAX_AHEAD:
+            return f"a reminder comes 0 to {MAX_AHEAD} minutes (four weeks) before the start"
+    return ""
 
 
 def _is_rule(line: str) -> bool:

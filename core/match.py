@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from core.actions import Action, Adopt, Create, Decide, Reason, Wait, change_for
-from core.merge import merge
+from core.merge import merge, theirs_alone
 from core.policy import Policy
 from core.replica import Item, Side, later_side
 
@@ -70,7 +70,11 @@ class Unlinked(Generic[T]):
     def _adopt(self, mine: Item[T], theirs: Item[T], reason: Reason) -> Adopt[T]:
         del self.mine[mine.id], self.theirs[theirs.id]
         newer = later_side(mine.stamp, theirs.stamp, self.skew)
-        merged = merge(self.policy.blank, mine.body, theirs.body, newer=newer, policy=self.policy)
+        if self.policy.writable(theirs):
+            merged = merge(self.policy.blank, mine.body, theirs.body, newer=newer, policy=self.policy)
+        else:
+            # Nobody knows whether what is personal here was ever meant for there: nothing is sent on joining.
+            merged = theirs_alone(self.policy.blank, mine.body, theirs.body)
         to_local, to_remote = change_for(mine, merged.value), change_for(theirs, merged.value)
         return Adopt(mine, theirs, merged.value, to_local, to_remote, merged.lost, reason)
 

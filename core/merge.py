@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar
 
 from core.policy import Policy
-from core.replica import Side
+from core.replica import Item, Side
 
 T = TypeVar("T")
 
@@ -66,6 +66,26 @@ def merge(base: T, local: T, remote: T, *, newer: Side, policy: Policy[T]) -> Me
     return Merged(policy.normal(type(policy.blank)(**values)), tuple(lost))
 
 
+def agree(base: T, mine: T, theirs: Item[T], *, newer: Side, policy: Policy[T]) -> Merged[T]:
+    """What both sides shall have, by what may be changed at the provider: all of it, or only what is personal."""
+    if policy.writable(theirs):
+        return merge(base, mine, theirs.body, newer=newer, policy=policy)
+    before, now = (policy.personal(theirs.body, own, theirs) for own in (base, mine))
+    merged = merge(before, now, theirs.body, newer=newer, policy=policy)
+    return replace(merged, lost=(*merged.lost, *_refused(base, policy.personal(mine, base, theirs), merged.value)))
+
+
+def theirs_alone(base: T, mine: T, theirs: T) -> Merged[T]:
+    """The provider's text, be it personal or not. What was changed here gives way, and is told."""
+    return Merged(theirs, tuple(_refused(base, mine, theirs)))
+
+
+def _refused(base: T, mine: T, kept: T) -> Iterable[Lost]:
+    for name, (_, value) in changed_fields(base, mine).items():
+        if value != getattr(kept, name):
+            yield Lost(name, Side.LOCAL, value or None, getattr(kept, name) or None)
+
+
 def _merge_items(base: Any, local: Any, remote: Any, key: Callable[[Any], str], three: _Three) -> tuple[Any, ...]:
     sides = [_by_key(items, key) for items in (base, local, remote)]
     names = dict.fromkeys(name for side in sides for name in side)
@@ -103,8 +123,8 @@ def changed_fields(before: T, after: T) -> dict[str, tuple[Any, Any]]:
 
 
 def overwrites(before: T, after: T, policy: Policy[T]) -> bool:
-    """Whether something that was there is changed or taken away; adding is not overwriting."""
-    for name, (old, new) in changed_fields(before, after).items():
+    """Whether something that was there, and counts, is changed or taken away; adding is not overwriting."""
+    for name, (old, new) in changed_fields(policy.weighed(before), policy.weighed(after)).items():
         key = policy.lists.get(name)
         if key is None:
             if old:

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from core.actions import Action, Change, Create, Deselect, Reason, Rebase, Update, Wait, change_for
 from core.errors import Held
 from core.match import Decisions, Unlinked
-from core.merge import Lost, Merged, changed_fields, merge, overwrites
+from core.merge import agree, overwrites
 from core.policy import Policy
 from core.replica import UNKNOWN, Delta, Item, Link, Sent, Side, Stamp, later_side
 
@@ -257,7 +257,7 @@ class _Pair(Generic[T]):
 
     def _widowed(self, mine: bool, theirs: bool) -> Action[T]:
         """One record of a parted pair is gone for good: the other gets a new counterpart if it takes part."""
-        if mine and self.local is not None and self.theirs is State.GONE:
+        if mine and self.local is not None and self.theirs is State.GONE and self._may_write():
             return Create(Side.REMOTE, self.local, Reason.TAGGED_AGAIN, self.link)
         if theirs and self.remote is not None and self.mine is State.GONE:
             return Create(Side.LOCAL, self.remote, Reason.GROUPED_AGAIN, self.link)
@@ -268,10 +268,7 @@ class _Pair(Generic[T]):
         mine = self.local or self._remembered(link.local_id, link.local)
         theirs = self.remote or self._remembered(link.remote_id, link.remote)
         newer = later_side(mine.stamp, theirs.stamp, self.facts.skew)
-        if self._may_write():
-            merged = merge(link.base, mine.body, theirs.body, newer=newer, policy=policy)
-        else:
-            merged = _theirs_alone(link.base, mine.body, theirs.body)
+        merged = agree(link.base, mine.body, theirs, newer=newer, policy=policy)
         to_local, to_remote = change_for(mine, merged.value), change_for(theirs, merged.value)
         if joining and not self.settled:  # it may be listed as a member and yet be none any more
             to_remote = Change(to_remote.body if to_remote else None, True, theirs.stamp.version)
@@ -289,17 +286,6 @@ class _Pair(Generic[T]):
 
     def _remembered(self, one: str, stamp: Stamp) -> Item[T]:
         return Item(one, stamp, self.link.active, self.link.base, extra=self.link.extra)
-
-
-def _theirs_alone(base: T, mine: T, theirs: T) -> Merged[T]:
-    """A text that is not ours to change: what was changed here gives way, and is told."""
-    changes = changed_fields(base, mine)
-    lost = [
-        Lost(name, Side.LOCAL, value or None, getattr(theirs, name) or None)
-        for name, (_, value) in changes.items()
-        if value != getattr(theirs, name)
-    ]
-    return Merged(theirs, tuple(lost))
 
 
 def is_stale(item: Item[T], known: Stamp) -> bool:

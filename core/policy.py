@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from core import event
+from core import event, event_parts
 from core.contact import LISTS, Contact, canonical, email_key, from_json, to_json
 from core.event import Event, Moment
 from core.replica import Item
@@ -25,9 +25,11 @@ class Policy(Generic[T]):
     of keys of which one in common is enough; `strengths` are the reasons that go with them (`core.actions.Reason`).
     `normal` is the normal form, in which equal records are equal. `has_range`: records take part by their time, so to
     leave is no removal, and what was edited on one side and removed on the other stays. `writable` tells whether the
-    text of a provider's record may be changed. `private`: only its owner may know what is in a record, so neither
-    history nor preview tells of it. `problem`: why a text of the provider's cannot be taken, "" if it can. `thing`:
-    what several records are one of to people; "" for a record that stands for itself.
+    text of a provider's record may be changed; where it may not, `personal` gives a text with that in it which is the
+    account's own to change, as another text of the same record has it. `weighed` is a text without what may change in
+    many records at once and means no harm. `private`: only its owner may know what is in a record; `title` is what
+    they call it, whatever others see. `problem`: why a text of a provider's record cannot be taken, "" if it can.
+    `thing`: what several records are one of to people; "" for a record that stands for itself.
     """
 
     blank: T
@@ -40,8 +42,11 @@ class Policy(Generic[T]):
     strengths: tuple[str, ...] = ("same_email", "same_phone")
     has_range: bool = False
     writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
+    personal: Callable[[T, T, Item[T]], T] = field(default=lambda text, _own, _item: text)
+    weighed: Callable[[T], T] = field(default=lambda text: text)
     private: Callable[[T], bool] = field(default=lambda _: False)
-    problem: Callable[[T], str] = field(default=lambda _: "")
+    title: Callable[[T], str] = field(default=lambda _: "")
+    problem: Callable[[T, Item[T]], str] = field(default=lambda _text, _item: "")
     thing: Callable[[T], str] = field(default=lambda _: "")
     limit_share: float = field(default=0.2)
     limit_count: int = field(default=10)
@@ -71,10 +76,12 @@ def _name_of(contact: Contact) -> str:
 
 CONTACTS = contact_policy()
 
+OF_OTHERS = "(meeting of another account)"  # of which only what is personal is known here
+
 
 def _name_of_event(one: Event) -> str:
-    if one.start == Moment():  # only which meeting it is, and nothing of it: another account decides its text
-        return "(meeting of another account)" if not one.original else one.name
+    if one.start == Moment():
+        return OF_OTHERS
     return "(private)" if one.is_private else one.name
 
 
@@ -87,8 +94,9 @@ def _same_meeting(one: Event) -> MatchKeys:
     return (frozenset({f"uid:{one.uid}|{one.original}"} if one.uid else ()),)
 
 
-def _event_problem(one: Event) -> str:
-    return "" if one.status == "cancelled" else event.problem_of(one)
+def _event_problem(one: Event, item: Item[Event]) -> str:
+    bare = one.status == "cancelled" or item.extra.get("own_only")
+    return "" if bare else event.problem_of(one)
 
 
 def _series_of(one: Event) -> str:
@@ -96,7 +104,18 @@ def _series_of(one: Event) -> str:
 
 
 def _may_change(item: Item[Event]) -> bool:
-    return item.extra.get("writable") is not False
+    return item.extra.get("writable") is not False and not item.extra.get("own_only")
+
+
+def _personal(text: Event, own: Event, item: Item[Event]) -> Event:
+    """`own` in an item's `extra` is the address under which the account is invited, "" if it is not; without it
+    nothing of the event may be changed, not even what is personal."""
+    address = item.extra.get("own")
+    return text if address is None else event_parts.with_own_part(text, own, address)
+
+
+def _title_of_event(one: Event) -> str:
+    return one.title
 
 
 EVENTS = Policy(
@@ -110,7 +129,10 @@ EVENTS = Policy(
     strengths=("same_meeting",),
     has_range=True,
     writable=_may_change,
+    personal=_personal,
+    weighed=event_parts.without_answers,
     private=_is_private,
+    title=_title_of_event,
     problem=_event_problem,
     thing=_series_of,
 )

@@ -1,4 +1,5 @@
-"""The table of the CRM side of the calendar: activities, which are meetings, series, and occurrences that differ."""
+"""The tables of the CRM side of the calendar: activities, which are meetings, series, and occurrences that differ; and
+what of them is personal to somebody who only takes part."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ class ActivityRow(Base):
     `uid`, `original`, `title` and the times repeat of it what finds and sorts it.
 
     `owner_id` is the user who organizes it; with `stand_in` that is only who synced it first, since the organizer does
-    not sync. `main_account` is the account whose calendar decides its text, "" before it is in any. `ends_at` is None
+    not sync. `main_account` is the account whose calendar decides its text, "" before it is in any; the reminders in
+    the text are those of its copy. `ends_at` is None
     for a series, whose end nobody computed. `cancelled_at`: it was deleted at the provider; its data stays.
     """
 
@@ -48,3 +50,17 @@ class ActivityRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ParticipationRow(Base):
+    """What of an activity is one account's own while another account decides its text: the answer and the reminders of
+    that copy. `body` is `core.event.to_json` of `core.event_parts.own_part`, `version` counts its changes."""
+
+    __tablename__ = "participations"
+    __table_args__ = (Index(None, "account_id"),)
+    activity_id: Mapped[str] = mapped_column(ForeignKey("activities.id"), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    version: Mapped[int] = mapped_column(default=1)
+    modified_at: Mapped[datetime] = mapped_column(UtcDateTime)

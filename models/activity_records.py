@@ -16,6 +16,7 @@ from models.columns import Record
 from models.contacts import ContactKeyRow, ContactRow
 from models.db import parts
 from models.links import LinkRow
+from models.own_parts import own_parts_of
 
 CALENDAR = "calendar"
 BUSY = "busy"
@@ -47,15 +48,16 @@ def activity_records(session: Session, rows: Sequence[ActivityRow], viewer: str)
     workspace = rows[0].workspace_id
     bodies = {row.id: from_json(row.body) for row in rows}
     users = _users(session, workspace, {row.owner_id for row in rows})
-    private = _private_series(session, workspace, [row for row in rows if row.original])
+    private = private_activities(session, workspace, rows)
     contacts = _contacts(session, workspace, {one.email for body in bodies.values() for one in body.attendees})
     seen_by = _seen_by(session, [row.id for row in rows])
+    own = own_parts_of(session, rows, viewer)
     records = []
     for row in rows:
         body = bodies[row.id]
-        hidden = body.is_private or (row.uid in private and bool(row.original))
-        about = {"owner": users[row.owner_id], "private": hidden, "seen_by": seen_by.get(row.id, [])}
-        records.append(shown(_record(row, body) | about | {"participants": _participants(body, contacts)}, viewer))
+        about = {"owner": users[row.owner_id], "private": row.id in private, "seen_by": seen_by.get(row.id, [])}
+        about |= {"participants": _participants(body, contacts)} | own[row.id]
+        records.append(shown(_record(row, body) | about, viewer))
     return records
 
 
@@ -99,15 +101,16 @@ def _users(session: Session, workspace: str, ids: Collection[str]) -> dict[str, 
     return found
 
 
-def _private_series(session: Session, workspace: str, overrides: Sequence[ActivityRow]) -> set[str]:
-    """Which of these occurrences belong to a private series: they are private, whatever they say themselves."""
-    found: set[str] = set()
-    for some in parts(sorted({row.uid for row in overrides if row.uid})):
+def private_activities(session: Session, workspace: str, rows: Sequence[ActivityRow]) -> set[str]:
+    """Ids of those of these activities that are their owner's alone: an occurrence is private with its series, whatever
+    it says itself."""
+    series: set[str] = set()
+    for some in parts(sorted({row.uid for row in rows if row.uid and row.original})):
         query = select(ActivityRow.uid, ActivityRow.body).where(
             ActivityRow.workspace_id == workspace, ActivityRow.uid.in_(some), ActivityRow.original == ""
         )
-        found |= {uid for uid, body in session.execute(query) if from_json(body).is_private}
-    return found
+        series |= {uid for uid, body in session.execute(query) if from_json(body).is_private}
+    return {row.id for row in rows if from_json(row.body).is_private or (row.original and row.uid in series)}
 
 
 def _participants(body: Event, contacts: dict[str, tuple[str, str]]) -> list[Record]:

@@ -1,5 +1,5 @@
-"""What people and the API are shown of two-sided synchronisation: what a run did, where a record stands and why.
-Every query is scoped by workspace; changing anything is left to `sync`."""
+"""What people and the API are shown of two-sided synchronisation: where a record stands and why, what is held.
+What runs did is `models.deed_records`. Every query is scoped by workspace; changing anything is left to `sync`."""
 
 from __future__ import annotations
 
@@ -11,50 +11,15 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.actions import Reason, done_in_words, in_words
-from core.replica import Side
 from models.accounts import AccountRow
 from models.columns import Record
 from models.contacts import ContactRow, ContactTagRow, TagRow
-from models.links import DecisionRow, HistoryRow, LinkRow, SentRow, SetAsideRow
+from models.deed_records import history_of
+from models.links import DecisionRow, LinkRow, SentRow, SetAsideRow
 from models.syncing import ChannelRow
 
 CONTACTS, CALENDAR = "contacts", "calendar"
 ON_ITS_WAY = "on its way", "A run broke off while writing it; the next one looks what became of it."
-
-
-def run_deeds(session: Session, workspace: str, run_id: str, *, limit: int = 1_000) -> list[Record]:
-    """What a run did, in order."""
-    query = select(HistoryRow).where(HistoryRow.workspace_id == workspace, HistoryRow.run_id == run_id)
-    return [deed_record(row) for row in session.scalars(query.order_by(HistoryRow.id).limit(limit))]
-
-
-def history_of(session: Session, workspace: str, local_id: str, *, limit: int = 20) -> list[Record]:
-    """What was done to a record of the CRM and to its counterparts, newest first."""
-    query = select(HistoryRow).where(HistoryRow.workspace_id == workspace, HistoryRow.local_id == local_id)
-    return [deed_record(row) for row in session.scalars(query.order_by(HistoryRow.id.desc()).limit(limit))]
-
-
-def deed_record(row: HistoryRow) -> Record:
-    """One deed as plain data; `side` is where it was done, `done` says it in words."""
-    by_time = row.channel == CALENDAR
-    return {
-        "id": str(row.id),
-        "run": row.run_id,
-        "account": row.account_id,
-        "at": row.at,
-        "side": row.side,
-        "action": row.action,
-        "done": done_in_words(row.action, Side(row.side), by_time=by_time),
-        "contact": row.local_id,
-        "remote": row.remote_id,
-        "name": row.label,
-        "reason": row.reason,
-        "why": in_words(Reason(row.reason), by_time=by_time),
-        "changes": row.changes,
-        "lost": row.lost,
-        "undone_at": row.undone_at,
-    }
 
 
 def record_counts(session: Session, accounts: list[str]) -> dict[tuple[str, str], Record]:
@@ -93,14 +58,18 @@ def accounts_with(session: Session, workspace: str, channel: str, account: str =
 
 
 def standing(
-    session: Session, account: AccountRow, local_id: str, link: LinkRow | None, told: tuple[str, str]
+    session: Session,
+    account: AccountRow,
+    local_id: str,
+    link: LinkRow | None,
+    told: tuple[str, str],
+    *,
+    viewer: str = "",
 ) -> Record:
-    """Where a record stands with an account: `told` in a word and in a sentence, and what was last done to it."""
-    last = session.scalar(
-        select(HistoryRow)
-        .where(HistoryRow.local_id == local_id, HistoryRow.account_id == account.id)
-        .order_by(HistoryRow.id.desc())
-        .limit(1)
+    """Where a record stands with an account: `told` in a word and in a sentence, and what was last done to it, as the
+    user of the id `viewer` may see it."""
+    last = next(
+        iter(history_of(session, account.workspace_id, local_id, account=account.id, viewer=viewer, limit=1)), None
     )
     return {
         "account": account.id,
@@ -108,8 +77,8 @@ def standing(
         "state": told[0],
         "why": told[1],
         "remote": link.remote_id if link else "",
-        "last_run_at": last.at if last else None,
-        "last_change": deed_record(last) if last else None,
+        "last_run_at": last["at"] if last else None,
+        "last_change": last,
     }
 
 

@@ -107,7 +107,8 @@ class HistoryRow(Base):
     """What a run (or an undo) did to one record on one side, and why. The record of the run, and what an undo reverses.
 
     `action`: create, update, select, deselect, adopt. `changes` maps a field to [before, after]; `lost` lists values
-    that gave way in a conflict: {field, side, value, kept}. `version` is that of the CRM record afterwards.
+    that gave way in a conflict: {field, side, value, kept}. `version` is that of the CRM record afterwards. `private`:
+    what it tells is for the user of the account alone.
     """
 
     __tablename__ = "history"
@@ -125,6 +126,7 @@ class HistoryRow(Base):
     label: Mapped[str] = mapped_column(Text, default="")
     changes: Mapped[dict[str, list[Any]]] = mapped_column(Json)
     lost: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    private: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(BigInteger, default=0)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -29,6 +29,7 @@ from sync.app import App
 ADVICE = {
     "rule": "Write a rule of RFC 5545, daily or slower: FREQ=WEEKLY;BYDAY=MO,WE;COUNT=10.",
     "zone": "Name a zone of the IANA database such as Europe/Berlin.",
+    "reminder": "Write it as 10m, 2h, 1d or email:1h, up to five times; or `none`, or `default`.",
     "time": "Give both as dates (2026-03-02) or both as times (2026-03-02T09:30), the end behind the start.",
 }
 
@@ -86,11 +87,9 @@ def change_activity(app: App, workspace: str, activity_id: str, change: Activity
     """
     body = checked(change.body) if change.body is not None else None
     with app.db.transaction() as session:
-        row = _own(session, workspace, activity_id)
-        _check_version(row, change.expect)
-        if row.deleted_at is not None or row.cancelled_at is not None:
-            state = "deleted" if row.deleted_at is not None else "cancelled"
-            raise Conflict(f"{called(row)} is {state}", advice=f"First `twinbox activities restore {row.id[:8]}`.")
+        row = locked_activity(session, workspace, activity_id)
+        check_version(row, change.expect)
+        check_living(row)
         changed = _write(session, app, row, body, change)
         return Outcome("changed" if changed else "unchanged", _record(session, row))
 
@@ -119,11 +118,13 @@ def _put(app: App, workspace: str, known_as: str, owner: str, change: ActivityCh
             at, show = change.modified_at or app.clock(), change.show_in_calendar is not False
             new = NewActivity(body, owner, at, external_id=known_as, show_in_calendar=show)
             return Outcome("added", _record(session, _insert(session, app, workspace, new)))
-        _check_version(row, change.expect)
+        check_version(row, change.expect)
         restored = row.deleted_at is not None or row.cancelled_at is not None
         if restored:
             put_back(session, workspace, [row.id])
             session.refresh(row)
+        if body.reminders is None:  # a CRM that knows of none does not take away those of the calendar
+            body = replace(body, reminders=from_json(row.body).reminders)
         changed = _write(session, app, row, body, change)
         return Outcome("restored" if restored else "changed" if changed else "unchanged", _record(session, row))
 
@@ -132,8 +133,8 @@ def cancel_activity(app: App, workspace: str, activity_id: str, *, expect: int |
     """Mark an activity as cancelled: it leaves the calendars, its text stays. Cancelling it again changes nothing.
     Raises NotFound; Conflict when it is another version by now, or organized elsewhere."""
     with app.db.transaction() as session:
-        row = _own(session, workspace, activity_id)
-        _check_version(row, expect)
+        row = locked_activity(session, workspace, activity_id)
+        check_version(row, expect)
         _check_organizer(session, row)
         if row.cancelled_at is None:
             take_out(session, workspace, [row.id], "cancelled_at", app.clock())
@@ -145,8 +146,8 @@ def delete_activity(app: App, workspace: str, activity_id: str, *, expect: int |
     """Mark an activity as deleted, whoever organizes it: of a meeting of others only the own copy goes. Its text stays.
     Raises NotFound, Conflict when it is another version by now."""
     with app.db.transaction() as session:
-        row = _own(session, workspace, activity_id)
-        _check_version(row, expect)
+        row = locked_activity(session, workspace, activity_id)
+        check_version(row, expect)
         if row.deleted_at is None:
             take_out(session, workspace, [row.id], "deleted_at", app.clock())
             session.refresh(row)
@@ -157,7 +158,7 @@ def restore_activity(app: App, workspace: str, activity_id: str) -> Record:
     """Bring a deleted or cancelled activity back; another one stays as it is. Raises NotFound; Conflict when it was
     cancelled by somebody else who organizes it."""
     with app.db.transaction() as session:
-        row = _own(session, workspace, activity_id)
+        row = locked_activity(session, workspace, activity_id)
         if row.cancelled_at is not None:
             _check_organizer(session, row)
         if row.deleted_at is not None or row.cancelled_at is not None:
@@ -179,7 +180,8 @@ def checked(body: Event) -> Event:
     """The normal form of what can be an activity. Raises BadInput saying what is wrong and what to do."""
     body = canonical(body)
     if problem := events.problem_of(body) or rule_problem(body):
-        kind = "zone" if "zone" in problem else "rule" if "rule" in problem or "DATE" in problem else "time"
+        kinds = (("zone", "zone"), ("rule", "rule"), ("DATE", "rule"), ("remind", "reminder"))
+        kind = next((kind for word, kind in kinds if word in problem), "time")
         raise BadInput(problem, advice=ADVICE["rule" if body.recurrence and rule_problem(body) else kind])
     wrong = next((one.email for one in body.attendees if "@" not in one.email[1:-1]), None)
     if wrong is not None:
@@ -231,7 +233,8 @@ def _external_id(text: str) -> str | None:
     return checked_id(text) or None
 
 
-def _check_version(row: ActivityRow, expect: int | None) -> None:
+def check_version(row: ActivityRow, expect: int | None) -> None:
+    """Raises Conflict when it is another version by now."""
     if expect is not None and row.version != expect:
         raise Conflict(
             f"{called(row)} is at version {row.version}, not {expect}: somebody changed it",
@@ -239,7 +242,15 @@ def _check_version(row: ActivityRow, expect: int | None) -> None:
         )
 
 
-def _own(session: Session, workspace: str, activity_id: str) -> ActivityRow:
+def check_living(row: ActivityRow) -> None:
+    """Raises Conflict when it is deleted or cancelled."""
+    if row.deleted_at is not None or row.cancelled_at is not None:
+        state = "deleted" if row.deleted_at is not None else "cancelled"
+        raise Conflict(f"{called(row)} is {state}", advice=f"First `twinbox activities restore {row.id[:8]}`.")
+
+
+def locked_activity(session: Session, workspace: str, activity_id: str) -> ActivityRow:
+    """The row, locked until the transaction ends. Raises NotFound."""
     query = select(ActivityRow).where(ActivityRow.id == activity_id, ActivityRow.workspace_id == workspace)
     row = session.scalar(query.with_for_update())
     if row is None:

@@ -174,8 +174,9 @@ class _Import:
 
 
 def _as_known(body: Event, now: Event) -> Event:
-    """An event that was found by our own name for it keeps its own."""
-    return replace(body, uid=now.uid, organizer=body.organizer or now.organizer)
+    """An event that was found by our own name for it keeps its own. A file without alarms says nothing of reminders."""
+    reminders = now.reminders if body.reminders is None else body.reminders
+    return replace(body, uid=now.uid, organizer=body.organizer or now.organizer, reminders=reminders)
 
 
 def _is_newer(one: FileEvent, row: ActivityRow) -> bool:

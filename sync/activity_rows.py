@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core.addresses import address_key
 from core.event import Event, Moment, read_instant, to_json
 from models.accounts import AccountRow, UserRow
-from models.activities import ActivityRow
+from models.activities import ActivityRow, ParticipationRow
 from models.bulk import insert_rows, update_rows
 from models.db import parts
 from sync.ids import new_id
@@ -91,6 +91,7 @@ def set_activities(session: Session, ids: Collection[str], **values: Any) -> Non
 def erase_activities(session: Session, ids: Sequence[str]) -> None:
     """Delete activities for good. Links must be gone already."""
     for some in parts(list(ids)):
+        session.execute(delete(ParticipationRow).where(ParticipationRow.activity_id.in_(some)))
         session.execute(delete(ActivityRow).where(ActivityRow.id.in_(some)))
 
 

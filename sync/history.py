@@ -35,6 +35,7 @@ def record_deeds(session: Session, run: RecordRun[T], deeds: Sequence[tuple[Deed
             "label": deed.label,
             "changes": deed.changes,
             "lost": deed.lost,
+            "private": deed.private,
             "version": int(item.stamp.version) if item.stamp.version.isdigit() and deed.side is Side.LOCAL else 0,
             "at": run.now,
             "undone_at": None,

@@ -74,7 +74,7 @@ def _written(record: Record, clocks: _Clocks) -> Written:
     if event.original:
         zone = clocks.of(record) or ""
     uid = event.uid or record["external_id"] or record["id"]
-    return Written(event, uid, record["modified_at"], record["version"] - 1, zone)
+    return Written(event, uid, record["modified_at"], record["version"] - 1, zone, record["reminders_of"])
 
 
 def _event(record: Record) -> Event:

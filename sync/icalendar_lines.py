@@ -41,11 +41,12 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component that begins at `line`, with its own properties."""
+    """A component that begins at `line`, with its own properties, and those within it that are not asked for."""
 
     name: str
     line: int
     properties: list[Property] = field(default_factory=list)
+    inner: list[Component] = field(default_factory=list)
 
     def first(self, name: str) -> Property | None:
         """The first property of that name."""
@@ -111,6 +112,8 @@ def _closed(stack: list[Component | FileFault], name: str, wanted: Collection[st
             found += [FileFault(one.line, one.reason)] if one.name in wanted else []
         elif isinstance(one, Component) and one.name in wanted:
             found.append(one if ends else _unclosed(one))
+        elif ends and isinstance(one, Component) and stack and isinstance(stack[-1], Component):
+            stack[-1].inner.append(one)
         if ends:
             break
     return found

@@ -19,15 +19,13 @@ from core.event import Attendee, Event, Moment, canonical, to_json, write_instan
 from core.occurrences import instant
 from core.recurrence import Stamp, read_stamp
 from core.text import one_line
+from sync.icalendar_alarms import read_alarms, read_duration
 from sync.icalendar_lines import Component, Property, read_components
 
 MAX_UID = 1_000
 KEPT_ZONE = "X-TWINBOX-TZID"  # on a time in UTC: the zone it was set by
 
 _READ = ("VCALENDAR", "VTIMEZONE", "VEVENT", "VTODO", "VJOURNAL")
-_DURATION = re.compile(
-    r"([+-]?)P(?:(\d{1,5})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,8})S)?)?", re.A
-)
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _RESPONSES = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative"}
 _LINKS = ("CONFERENCE", "X-GOOGLE-CONFERENCE", "X-MICROSOFT-SKYPETEAMSMEETINGURL")
@@ -127,6 +125,7 @@ def _event(component: Component, zones: _Zones) -> FileEvent:
         organizer=next((_address(one) for one in component.every("ORGANIZER") if "@" in _address(one)[1:-1]), ""),
         conference=next((one.value.strip() for one in component.every(*_LINKS) if _is_link(one.value.strip())), ""),
     )
+    body = replace(body, reminders=read_alarms(component.inner, instant(body.start), instant(body.end)))
     body = canonical(body)
     number = _word(component, "SEQUENCE")
     return FileEvent(
@@ -181,22 +180,13 @@ def _end(component: Component, start: Moment, zones: _Zones) -> Moment:
         # RFC 5545 3.8.2.2 wants the day behind the last one; programs write the last one as well.
         return _later(start, timedelta(days=1)) if found.date and found.date == start.date else found
     if length is not None:
-        return _later(start, _duration(length.value.strip()))
+        return _later(start, read_duration(length.value.strip()))
     return _later(start, timedelta(days=1 if start.date else 0))  # RFC 5545 3.6.1
 
 
 def _later(start: Moment, length: timedelta) -> Moment:
     end = instant(start) + length
     return Moment(date=end.date().isoformat()) if start.date else Moment(at=write_instant(end), zone=start.zone)
-
-
-def _duration(text: str) -> timedelta:
-    match = _DURATION.fullmatch(text.upper())
-    if match is None or not any(match.groups()[1:]):
-        raise ValueError(f"{text[:40]!r} is no duration")
-    weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups()[1:])
-    length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return -length if match[1] == "-" else length
 
 
 def _original(component: Component, zones: _Zones) -> str:

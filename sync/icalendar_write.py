@@ -13,6 +13,7 @@ from icalendar.parser import Contentline, Parameters
 
 from core.event import Attendee, Event, Moment, read_instant
 from core.vcard_lines import fold
+from sync.icalendar_alarms import alarm_lines
 from sync.icalendar_read import KEPT_ZONE
 
 HEAD = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Twinbox//Twinbox//EN\r\nCALSCALE:GREGORIAN\r\n"
@@ -26,13 +27,14 @@ _PARTSTATS = {"accepted": "ACCEPTED", "declined": "DECLINED", "tentative": "TENT
 @dataclass(frozen=True, slots=True)
 class Written:
     """One event as it is to be written. `uid` is its own or what stands for it; `zone` is the clock of the series
-    ("" for a single event); an override has that of its series."""
+    ("" for a single event); an override has that of its series. `reminded` is the address that reminders go to."""
 
     event: Event
     uid: str
     revised: datetime
     sequence: int = 0
     zone: str = ""
+    reminded: str = ""
 
 
 def write_event(one: Written) -> str:
@@ -59,6 +61,8 @@ def write_event(one: Written) -> str:
     lines += [_address("ATTENDEE", person.email, _about(person)) for person in event.attendees]
     # RFC 7986 5.11: a link, no text, so nothing is escaped.
     lines += [f"CONFERENCE;VALUE=URI:{event.conference}"] if event.conference else []
+    text = _line("DESCRIPTION", event.title or "Reminder").partition(":")[2]
+    lines += alarm_lines(event.reminders or (), text, one.reminded)
     lines.append("END:VEVENT")
     return "".join(_folded(line) for line in lines)
 

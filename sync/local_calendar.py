@@ -4,19 +4,17 @@ How an event becomes a row is `sync.activity_rows`; deciding is `core.plan`. Wor
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, exists, not_, or_, select
+from sqlalchemy import ColumnElement, String, and_, case, cast, exists, func, literal, not_, or_, select
 from sqlalchemy.orm import Session
 
-from core.calendar_settings import mark_in
 from core.errors import RecordGone, VersionConflict
-from core.event import Event, Moment, from_json
+from core.event import Event, Moment, from_json, to_json
+from core.event_parts import GUEST, guest_version, next_version, own_part
 from core.replica import LONG_AGO, Delta, Done, Failed, Item, Stamp, Write
-from models.accounts import AccountRow
-from models.activities import ActivityRow
+from models.activities import ActivityRow, ParticipationRow
 from models.db import parts
 from models.links import LinkRow
 from sync.activity_rows import (
@@ -29,32 +27,22 @@ from sync.activity_rows import (
 )
 from sync.activity_series import put_back, rename, take_out
 from sync.calendar_copies import linked_events, meetings_of, one_of_each
-
-GUEST = "guest"
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarAccount:
-    """Whose calendar it is. `since` is the beginning of what is synced, `marks` are those of the chosen calendars
-    (`core.calendar_settings.mark_of`), `address` is the account's."""
-
-    workspace_id: str
-    account_id: str
-    user_id: str
-    since: datetime
-    marks: frozenset[str] = frozenset({""})
-    address: str = ""
-
-    def covers(self, event: str) -> bool:
-        """Whether an event of that id is in a chosen calendar."""
-        return mark_in(event) in self.marks
+from sync.calendar_roles import CalendarAccount, is_led, led_by_others, made_for_others, of_others, only_takes_part
+from sync.participations import (
+    OwnPart,
+    forget_own_parts,
+    hand_over,
+    own_parts,
+    save_own_parts,
+    taking_part,
+)
 
 
 class LocalCalendar:
     """Activities of a workspace as one account sees them; `core.ports.Replica` over a session, the caller commits.
 
     An activity has one main account, whose calendar decides its text. For every other account the same meeting is a
-    *guest* record without text: it says that this user's calendar shows it, and nothing is written through it.
+    *guest* record: it says that this user's calendar shows it, and holds the own answer and reminders, nothing else.
     """
 
     def __init__(self, session: Session, account: CalendarAccount, now: datetime) -> None:
@@ -83,7 +71,8 @@ class LocalCalendar:
         for some in parts([one.id for one in changes]):
             now |= self._items(ActivityRow.id.in_(some), lock=True)
         allowed = [(one, now[one.id]) for one in changes if one.id in now and _is_current(one, now[one.id])]
-        mine = [(one, item) for one, item in allowed if item.stamp.version != GUEST]
+        self._write_own([one for one, item in allowed if _is_guest(item)])
+        mine = [(one, item) for one, item in allowed if not _is_guest(item)]
         rewrite_activities(
             self._session,
             [
@@ -108,17 +97,21 @@ class LocalCalendar:
     # -- what a plan needs
 
     def touched(self, account_id: str, channel: str) -> set[str]:
-        """Ids of linked activities that changed against their link; guest records never do."""
+        """Ids of linked activities that changed against their link, guest records too."""
         takes_part = self._selected()
         changed = or_(
             ActivityRow.id.is_(None), not_(takes_part), cast(ActivityRow.version, String) != LinkRow.local_version
         )
+        own = literal(GUEST).concat(cast(func.coalesce(ParticipationRow.version, 0), String))
+        is_guest = and_(ActivityRow.id.is_not(None), only_takes_part(self._account))
+        in_step = case((LinkRow.active.is_(True), not_(changed)), else_=not_(and_(takes_part, self._is_covered())))
+        same = or_(LinkRow.active.is_(False), own == LinkRow.local_version)
         query = (
             select(LinkRow.local_id)
             .outerjoin(ActivityRow, ActivityRow.id == LinkRow.local_id)
+            .outerjoin(ParticipationRow, self._own_part())
             .where(LinkRow.account_id == account_id, LinkRow.channel == channel)
-            .where(or_(ActivityRow.id.is_(None), self._is_main()))
-            .where(case((LinkRow.active.is_(True), changed), else_=and_(takes_part, self._is_covered())))
+            .where(not_(case((is_guest, same), else_=in_step)))
         )
         return set(self._session.scalars(query))
 
@@ -150,21 +143,23 @@ class LocalCalendar:
         return found
 
     def adjust(self, remote: Delta[Event]) -> Delta[Event]:
-        """Meetings whose text another account decides lose it here: this account only takes part in them. Of a meeting
-        that several calendars of the account show one copy counts."""
+        """Meetings whose text another account decides lose it here, but for what is personal: this account only takes
+        part in them. Of a meeting that several calendars of the account show one copy counts."""
         remote, mine = self._with_texts(remote), self._account
         linked = linked_events(self._session, mine.workspace_id, mine.account_id, remote.items.values())
         remote = one_of_each(remote, linked, mine.covers, self._leads)
         off = self._taken_off(remote)
-        others = self._others({_key(item) for item in remote.items.values()})
-        led = self._led([one for one, _ in others])
-        guests = {key: one in led for one, key in others}
-        made = self._made_for_others({item.origin for item in remote.items.values()})
+        others = of_others(self._session, self._account, {_key(item) for item in remote.items.values()})
+        led = led_by_others(self._session, [one for one, _, _ in others])
+        guests = {key: one in led for one, key, _ in others}
+        made = made_for_others(self._session, self._account, {item.origin for item in remote.items.values()})
         items: dict[str, Item[Event]] = {}
         for one, item in remote.items.items():
             known = _key(item) in guests and (one in off or guests[_key(item)] or not self._leads(item))
             if known or item.origin in made:
-                items[one] = replace(item, body=made.get(item.origin, _identity(item.body)))
+                uid, original = made.get(item.origin, _key(item))
+                own = replace(own_part(item.body, item.extra.get("own", "")), uid=uid, original=original)
+                items[one] = replace(item, body=own, extra=taking_part(item.extra))
             elif one not in off:
                 items[one] = item
         return replace(remote, items=items, renamed={**self._made_anew(remote), **remote.renamed})
@@ -188,7 +183,9 @@ class LocalCalendar:
         nobody else's. Google leaves out who organizes what is cancelled, so only the series tells."""
         off = {one: item.body.uid for one, item in remote.items.items() if _is_cancelled_occurrence(item)}
         led = {item.body.uid for item in remote.items.values() if not item.body.original and self._leads(item)}
-        theirs = {uid for _, (uid, _) in self._others({(uid, "") for uid in off.values()})} - led
+        theirs = {
+            uid for _, (uid, _), _ in of_others(self._session, self._account, {(uid, "") for uid in off.values()})
+        } - led
         return {one for one, uid in off.items() if uid in theirs}
 
     def _with_texts(self, remote: Delta[Event]) -> Delta[Event]:
@@ -209,7 +206,7 @@ class LocalCalendar:
     def _leads(self, item: Item[Event]) -> bool:
         """Whether this account organizes a meeting. The calendar does so by itself in the account's own; another
         calendar may be that of several accounts, and is led by whoever made the event."""
-        return _is_led(item.extra, item.id, item.body.organizer, self._account.address)
+        return is_led(item.extra, item.id, item.body.organizer, self._account.address)
 
     def shown_as(self, remote_ids: Collection[str]) -> set[str]:
         """Match keys of the meetings linked to these events: another chosen calendar may show them as well."""
@@ -219,16 +216,27 @@ class LocalCalendar:
         return {f"uid:{uid}|{original}" for uid, original in found}
 
     def unclaimed(self, remote: Delta[Event]) -> set[str]:
-        """Meetings that this account organizes although somebody else, as a stand-in, synced them first."""
+        """Meetings that this account organizes although somebody else, as a stand-in, synced them first; and those it
+        takes part in that no account decides any more."""
         off = self._taken_off(remote)
         led = {_key(item) for one, item in remote.items.items() if self._leads(item) and one not in off}
-        theirs = {one for one, _ in self._others(led)}
-        return theirs - self._led(theirs)
+        others = of_others(
+            self._session, self._account, {_key(item) for one, item in remote.items.items() if one not in off}
+        )
+        free = {one for one, _, main in others if not main}
+        theirs = {one for one, meeting, main in others if main and meeting in led}
+        return free | (theirs - led_by_others(self._session, theirs))
 
     def claim(self, ids: Collection[str]) -> None:
-        """These meetings are this account's from now on."""
-        mine = {"main_account": self._account.account_id, "owner_id": self._account.user_id, "stand_in": False}
-        set_activities(self._session, ids, **mine)
+        """These meetings are this account's from now on. Who owned one that no account decided still does."""
+        me = self._account
+        for some in parts(list(ids)):
+            query = select(ActivityRow).where(ActivityRow.workspace_id == me.workspace_id, ActivityRow.id.in_(some))
+            for row in self._session.scalars(query.with_for_update()):
+                body = hand_over(self._session, row, me.account_id)
+                mine = {"owner_id": me.user_id, "stand_in": False} if row.main_account else {}
+                set_activities(self._session, [row.id], main_account=me.account_id, body=to_json(body), **mine)
+        self._session.expire_all()
 
     def renamed(self, remote: Delta[Event]) -> Mapping[str, str]:
         """UIDs of series that were made anew at the provider without our hearing of it, by the UIDs they had before."""
@@ -264,52 +272,15 @@ class LocalCalendar:
 
     # -- reading
 
-    def _others(self, meetings: set[tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:
-        """Those of these meetings whose text another account decides: id and meeting."""
-        found: list[tuple[str, tuple[str, str]]] = []
-        for some in parts(sorted({uid for uid, _ in meetings if uid})):
-            query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
-                ActivityRow.workspace_id == self._account.workspace_id,
-                ActivityRow.uid.in_(some),
-                ActivityRow.main_account.not_in(("", self._account.account_id)),
-            )
-            rows = self._session.execute(query)
-            found += [(one, (uid, original)) for one, uid, original in rows if (uid, original) in meetings]
-        return found
-
-    def _led(self, ids: Collection[str]) -> set[str]:
-        """Those of these activities whose main account organizes them: of two accounts that lead to one calendar, the
-        first one decides."""
-        led: set[str] = set()
-        for some in parts(list(ids)):
-            main = and_(ActivityRow.id == LinkRow.local_id, ActivityRow.main_account == LinkRow.account_id)
-            query = select(LinkRow, AccountRow.address).join(ActivityRow, main)
-            query = query.join(AccountRow, AccountRow.id == LinkRow.account_id)
-            query = query.where(LinkRow.local_id.in_(some), LinkRow.active.is_(True))
-            for link, address in self._session.execute(query):
-                if _is_led(link.extra, link.remote_id, from_json(link.base).organizer, address):
-                    led.add(link.local_id)
-        return led
-
-    def _made_for_others(self, ids: Collection[str]) -> dict[str, Event]:
-        """Those of these activities that another account put into its calendar, perhaps without having heard of it:
-        then they do not bear the UID yet that everybody sees there."""
-        made: dict[str, Event] = {}
-        for some in parts(sorted(one for one in ids if one)):
-            query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
-                ActivityRow.workspace_id == self._account.workspace_id,
-                ActivityRow.id.in_(some),
-                ActivityRow.main_account.not_in(("", self._account.account_id)),
-            )
-            made |= {one: Event(uid=uid, original=original) for one, uid, original in self._session.execute(query)}
-        return made
-
     def _is_covered(self) -> ColumnElement[bool]:
         own = [LinkRow.remote_id.not_like("%@%")] if "" in self._account.marks else []
         return or_(*own, *(LinkRow.remote_id.like(f"%{mark}") for mark in sorted(self._account.marks - {""})))
 
-    def _is_main(self) -> ColumnElement[bool]:
-        return ActivityRow.main_account.in_(("", self._account.account_id))
+    def _own_part(self) -> ColumnElement[bool]:
+        return and_(
+            ParticipationRow.activity_id == ActivityRow.id,
+            ParticipationRow.account_id == self._account.account_id,
+        )
 
     def _selected(self) -> ColumnElement[bool]:
         return and_(
@@ -320,19 +291,16 @@ class LocalCalendar:
         )
 
     def _items(self, *conditions: ColumnElement[bool], lock: bool = False) -> dict[str, Item[Event]]:
-        query = select(ActivityRow, self._selected()).where(
+        query = select(ActivityRow, self._selected(), only_takes_part(self._account)).where(
             ActivityRow.workspace_id == self._account.workspace_id, *conditions
         )
         query = query.execution_options(populate_existing=True)
-        rows = self._session.execute(query.with_for_update(of=ActivityRow) if lock else query)
-        return {row.id: self._item(row, bool(selected)) for row, selected in rows}
-
-    def _item(self, row: ActivityRow, selected: bool) -> Item[Event]:
-        body = from_json(row.body)
-        if row.main_account not in ("", self._account.account_id):
-            return Item(row.id, Stamp(GUEST, LONG_AGO), True, _identity(body), row.id)
-        deleted = row.deleted_at is not None or row.cancelled_at is not None or not row.show_in_calendar
-        return Item(row.id, Stamp(str(row.version), row.modified_at), selected, body, row.id, deleted=deleted)
+        rows = list(self._session.execute(query.with_for_update(of=ActivityRow) if lock else query))
+        own = own_parts(self._session, self._account.account_id, [row.id for row, _, guest in rows if guest])
+        return {
+            row.id: _guest_item(row, own.get(row.id)) if guest else _main_item(row, bool(selected))
+            for row, selected, guest in rows
+        }
 
     # -- writing
 
@@ -341,6 +309,16 @@ class LocalCalendar:
         known = ((item.body, one.body) for one, item in texts if one.body is not None and not one.body.original)
         renamed = {old.uid: new.uid for old, new in known if old.uid and new.uid != old.uid}
         rename(self._session, self._account.workspace_id, renamed)
+
+    def _write_own(self, writes: Sequence[Write[Event]]) -> None:
+        me = self._account
+        texts = [
+            OwnPart(one.id, one.body, next_version(one.expect), one.modified_at)
+            for one in writes
+            if one.body is not None
+        ]
+        save_own_parts(self._session, me.workspace_id, me.account_id, texts)
+        forget_own_parts(self._session, me.account_id, [one.id for one in writes if one.selected is False])
 
     def _insert(self, writes: Sequence[Write[Event]]) -> Iterator[Done[Event]]:
         bodies = [one.body or Event() for one in writes]
@@ -361,6 +339,23 @@ class LocalCalendar:
             yield Done(one.key, Item(activity_id, Stamp("1", one.modified_at), True, body, activity_id))
 
 
+def _main_item(row: ActivityRow, selected: bool) -> Item[Event]:
+    deleted = row.deleted_at is not None or row.cancelled_at is not None or not row.show_in_calendar
+    return Item(
+        row.id, Stamp(str(row.version), row.modified_at), selected, from_json(row.body), row.id, deleted=deleted
+    )
+
+
+def _guest_item(row: ActivityRow, own: OwnPart | None) -> Item[Event]:
+    body = replace(own.body if own else Event(), uid=row.uid, original=row.original)
+    stamp = Stamp(guest_version(own.version), own.modified_at) if own else Stamp(guest_version(0), LONG_AGO)
+    return Item(row.id, stamp, True, body, row.id)
+
+
+def _is_guest(item: Item[Event]) -> bool:
+    return item.stamp.version.startswith(GUEST)
+
+
 def _cancelled(told: Event, known: Event | None) -> Event:
     if known is not None:
         return replace(known, status="cancelled")
@@ -372,17 +367,8 @@ def _is_cancelled_occurrence(item: Item[Event]) -> bool:
     return bool(item.body.original) and item.body.status == "cancelled"
 
 
-def _is_led(extra: Mapping[str, Any], event: str, organizer: str, address: str) -> bool:
-    return bool(extra.get("owned")) and (not mark_in(event) or organizer == address)
-
-
 def _key(item: Item[Event]) -> tuple[str, str]:
     return item.body.uid, item.body.original
-
-
-def _identity(body: Event) -> Event:
-    """Which meeting it is, and nothing of it."""
-    return Event(uid=body.uid, original=body.original)
 
 
 def _meeting(key: str) -> tuple[str, str]:
@@ -395,6 +381,7 @@ def _is_current(one: Write[Event], now: Item[Event]) -> bool:
 
 
 def _after(one: Write[Event], now: Item[Event]) -> Item[Event]:
-    if one.body is not None and now.stamp.version != GUEST:
-        now = replace(now, body=one.body, stamp=Stamp(str(int(one.expect) + 1), one.modified_at))
+    if one.body is not None:
+        version = guest_version(next_version(one.expect)) if _is_guest(now) else str(int(one.expect) + 1)
+        now = replace(now, body=one.body, stamp=Stamp(version, one.modified_at))
     return now if one.selected is None else replace(now, selected=one.selected)

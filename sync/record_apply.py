@@ -247,11 +247,11 @@ def _is_known(one: Done[T] | Failed) -> bool:
 def _is_refused_here(run: RecordRun[T], job: Job[T]) -> bool:
     """Whether a text makes no sense to the CRM: then the record of the provider is set aside, and read again later."""
     text = job.to_local.body if job.to_local else None
-    problem = run.policy.problem(text) if text is not None else ""
-    if problem and job.remote_id:
+    problem = run.policy.problem(text, job.remote) if text is not None and job.remote is not None else ""
+    if problem:
         run.counts["set aside"] += 1
         run.asides.append(Aside(Side.REMOTE, job.remote_id, problem, "Correct it at the provider."))
-    return bool(problem and job.remote_id)
+    return bool(problem)
 
 
 def _refuse(run: RecordRun[T], job: Job[T], error: TwinboxError) -> None:

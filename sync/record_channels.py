@@ -24,11 +24,12 @@ from models.accounts import AccountRow
 from models.syncing import ChannelRow
 from sync.account_rows import channel_of
 from sync.app import App
+from sync.calendar_roles import CalendarAccount
 from sync.calendar_set import CalendarSet
 from sync.channel_tag import own_tag
 from sync.lease import Lease
 from sync.local import LocalContacts
-from sync.local_calendar import CalendarAccount, LocalCalendar
+from sync.local_calendar import LocalCalendar
 from sync.phones import contact_rules
 from sync.record_run import LocalSide, RecordRun, Watch
 from sync.sources import open_calendar, open_contacts

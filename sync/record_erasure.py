@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.contact_settings import ContactSettings
 from core.types import Channel
-from models.activities import ActivityRow
+from models.activities import ActivityRow, ParticipationRow
 from models.contacts import ContactRow, ContactTagRow
 from models.links import DecisionRow, HistoryRow, LinkRow, RemoteKeyRow, SentRow, SetAsideRow
 from models.syncing import ChannelRow
@@ -22,7 +22,7 @@ BATCH = 500
 
 def forget_pairs(app: App, account_id: str) -> int:
     """Delete the pairs of an account with all that hangs on them; the records stay. The number of pairs."""
-    for table in (SentRow, SetAsideRow, DecisionRow, RemoteKeyRow):
+    for table in (SentRow, SetAsideRow, DecisionRow, RemoteKeyRow, ParticipationRow):
         with app.db.transaction() as session:
             overwrite_freed(session)
             session.execute(delete(table).where(table.account_id == account_id))

@@ -179,6 +179,7 @@ class Deed:
     label: str
     changes: dict[str, list[Any]]
     lost: list[dict[str, Any]]
+    private: bool = False
 
 
 def deed(job: Job[T], side: Side, now: Item[T], policy: Policy[T]) -> Deed:
@@ -196,10 +197,10 @@ def deed(job: Job[T], side: Side, now: Item[T], policy: Policy[T]) -> Deed:
     local_id = now.id if side is Side.LOCAL else job.local_id
     remote_id = now.id if side is Side.REMOTE else job.remote_id
     texts = [text for text in (now.body, before.body if before else None, _base(job)) if text is not None]
-    if any(policy.private(text) for text in texts):
-        return Deed(side, local_id, remote_id, action, job.reason, "(private)", {}, [])
-    label = next((name for name in map(policy.name, texts) if name), "")
-    return Deed(side, local_id, remote_id, action, job.reason, label, changes, [_lost(one) for one in job.lost])
+    private = any(policy.private(text) for text in texts)
+    label = next((name for name in map(policy.title if private else policy.name, texts) if name), "")
+    lost = [_lost(one) for one in job.lost]
+    return Deed(side, local_id, remote_id, action, job.reason, label, changes, lost, private)
 
 
 def _base(job: Job[T]) -> T | None:

@@ -3,8 +3,9 @@ What is sent for a text is `event_edits`; new events are `calendar_creating`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from core.errors import ItemRejected, RecordGone, TwinboxError, VersionConflict
 from core.event import Event
@@ -13,16 +14,16 @@ from providers.google.calendar_creating import Outcome, create
 from providers.google.calendar_desk import Desk, changed, gone
 from providers.google.errors import Refusal
 from providers.google.event_edits import patch_for
-from providers.google.event_items import is_gone, read_item, read_only
+from providers.google.event_items import UNTOUCHABLE, is_gone, read_item, read_only
 from providers.google.event_mapping import as_object
-
-_UNTOUCHABLE = ("kind", "calendar")
 
 
 def outcomes(desk: Desk, writes: Sequence[Write[Event]]) -> Iterator[Outcome]:
     """One outcome for each write; see `GoogleCalendar.write`. A series is made before the occurrences that differ, and
-    deleted before them: an occurrence deleted alone would stay behind as a cancelled one."""
-    for write in sorted((write for write in writes if write.id), key=lambda write: bool(_series_of(write))):
+    deleted before them: an occurrence deleted alone would stay behind as a cancelled one. But texts are changed after
+    theirs: an answer to a whole series would be one to each occurrence that is not answered yet."""
+    known = [write for write in writes if write.id]
+    for write in sorted(known, key=lambda write: bool(_series_of(write)) is not (write.selected is None)):
         result = _left(desk, write) if write.selected is False else _written(desk, write)
         yield Done(write.key, result) if isinstance(result, Item) else Failed(write.key, result)
     new = [write for write in writes if not write.id]
@@ -36,7 +37,7 @@ def _written(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
         return item
     revive = is_gone(item.extra["event"])
     try:
-        patch = patch_for(item.extra, write.body) if write.body is not None else {}
+        patch = patch_for(_as_decided(item, write), write.body) if write.body is not None else {}
     except ItemRejected as refused:
         return refused
     if revive:
@@ -50,6 +51,11 @@ def _written(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
     written = desk.read(answer)
     # What Google says yes to without bringing it back is gone all the same.
     return gone() if written is None or is_gone(written.extra["event"]) else written
+
+
+def _as_decided(item: Item[Event], write: Write[Event]) -> Mapping[str, Any]:
+    """What is known of the event, and whether no more than the own answer and reminders are to be written."""
+    return {**item.extra, "own_only": True} if write.extra.get("own_only") else item.extra
 
 
 def _current(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
@@ -70,7 +76,7 @@ def _current(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
 
 def _left(desk: Desk, write: Write[Event]) -> Item[Event] | TwinboxError:
     """Take an event out of the calendar. Its text does not matter any more and is not sent."""
-    if write.extra.get("reason") in _UNTOUCHABLE:
+    if write.extra.get("reason") in UNTOUCHABLE:
         refused = read_only(write.extra)
         assert refused is not None
         return refused

@@ -47,6 +47,12 @@ def edited_attendees(event: Mapping[str, Any], old: tuple[Attendee, ...], new: t
     return kept + [_new(one) for key, one in wanted.items() if key not in held]
 
 
+def own_address(event: Mapping[str, Any]) -> str:
+    """The address under which the account itself is invited, "" if it is not."""
+    own = (one for one in raw_attendees(event) if one.get("self") is True and _read(one))
+    return next((str(one["email"]) for one in own), "")
+
+
 def own_answer(event: Mapping[str, Any], edited: list[Json]) -> Json | None:
     """The account's own entry, if nothing of a list differs but its answer: anybody may change that."""
     current = raw_attendees(event)
@@ -59,17 +65,18 @@ def own_answer(event: Mapping[str, Any], edited: list[Json]) -> Json | None:
 
 
 def _edited(raw: Json, known: Attendee, wanted: Attendee) -> Json:
-    return {**raw, **dict(_changes(known, wanted))}
+    return {**raw, **dict(_changes(known, wanted, own=raw.get("self") is True))}
 
 
-def _changes(known: Attendee, wanted: Attendee) -> Iterator[tuple[str, Any]]:
+def _changes(known: Attendee, wanted: Attendee, *, own: bool) -> Iterator[tuple[str, Any]]:
     name = one_line(known.name)
     if wanted.name != ("" if name == one_line(known.email) else name):
         yield "displayName", wanted.name
     if wanted.optional != known.optional:
         yield "optional", wanted.optional
-    # Who has answered is not asked again; `resource` cannot be changed once it is there (discovery document).
-    if wanted.response not in (known.response, _NO_ANSWER):
+    # Nobody answers for another one, and who has answered is not asked again; `resource` cannot be changed once it is
+    # there (discovery document).
+    if own and wanted.response not in (known.response, _NO_ANSWER):
         yield "responseStatus", wanted.response
 
 

@@ -14,6 +14,7 @@ from core.errors import ItemRejected
 from core.event import Event
 from core.replica import Item, Stamp
 from providers.google.errors import Json
+from providers.google.event_attendees import own_address
 from providers.google.event_mapping import kept_of, origin_mark, read_event
 from providers.google.event_times import reaches, read_original
 
@@ -29,6 +30,8 @@ REASONS = {
     "locked": ("Google has locked its text", "It can be changed where it came from."),
     "private_copy": ("it is a copy that Google keeps to itself", "It can be changed at Google only."),
 }
+# Of these not even the own answer or reminders can be changed.
+UNTOUCHABLE = ("kind", "calendar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def read_item(event: Mapping[str, Any], view: View) -> Item[Event]:
         extra["reason"] = reason
     if view.shared:
         extra["shared"] = True
+    if reason not in UNTOUCHABLE:
+        extra["own"] = own_address(kept)
     origin, generation = _origin(kept)
     if generation:
         extra["generation"] = generation

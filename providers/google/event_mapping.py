@@ -10,12 +10,13 @@ from typing import Any
 from core.event import STATUSES, VISIBILITIES, Event, canonical
 from providers.google.errors import Json
 from providers.google.event_attendees import read_attendees
+from providers.google.event_reminders import read_reminders
 from providers.google.event_text import plain_text
 from providers.google.event_times import read_original, read_span
 
 ORIGIN_KEY = "twinbox"  # a private extended property: of this copy of the event only, seen by applications only
 
-# Of the resource; the rest (reminders, attachments, colour, links to pages) is neither read nor written.
+# Of the resource; the rest (attachments, colour, links to pages) is neither read nor written.
 KEPT = (
     "id",
     "etag",
@@ -42,6 +43,7 @@ KEPT = (
     "locked",
     "privateCopy",
     "guestsCanModify",
+    "reminders",
 )
 # Addresses that Google gives to calendars, and to nobody: nobody can be written to under them.
 _NOBODY = ("@group.calendar.google.com", "unknownorganizer@calendar.google.com")
@@ -68,6 +70,7 @@ def read_event(event: Mapping[str, Any]) -> Event:
             attendees=read_attendees(event),
             organizer=_organizer(event),
             conference=_conference(event),
+            reminders=read_reminders(event),
         )
     )
 

@@ -21,10 +21,11 @@ from core.ports import Replica
 from core.replica import Done, Failed, Item, Scope, Write
 from models.contacts import TagRow
 from sync.app import App
+from sync.calendar_roles import CalendarAccount
 from sync.calendar_set import CalendarSet
 from sync.ids import new_id
 from sync.local import LocalContacts
-from sync.local_calendar import CalendarAccount, LocalCalendar
+from sync.local_calendar import LocalCalendar
 from tests.support.app_factory import START, Person, TestClock, make_app, make_user
 from tests.support.calendar_world import ANN, WEEKLY, calendar_world, meeting
 from tests.support.contact_world import POLICY, person

@@ -11,10 +11,11 @@ import pytest
 
 from core.event import from_json
 from core.replica import Scope
+from models.deed_records import history_of, run_deeds
 from sync.app import App
 from sync.record_channels import opened_calendar
 from sync.records import plan_records
-from tests.support.app_factory import TestClock, make_app
+from tests.support.app_factory import TestClock, make_app, make_user
 from tests.support.calendar_world import ANN, BOB, ELSEWHERE, CalendarDesk, meeting
 from tests.support.memory_calendar import Calendars, MemoryCalendar
 
@@ -203,7 +204,7 @@ def test_the_first_run_notes_since_when_it_syncs(desk: Desk) -> None:
     assert desk.channel().settings["since"] == "2025-12-02"
 
 
-def test_nothing_of_a_private_event_is_in_the_history_or_a_preview(desk: Desk) -> None:
+def test_of_a_private_event_the_history_tells_its_owner_alone_and_a_preview_nobody(desk: Desk) -> None:
     one = desk.calendars.add(ANN, meeting("Secret plan", "2026-03-10", visibility="private"))
     desk.run()
     desk.pass_time()
@@ -214,8 +215,17 @@ def test_nothing_of_a_private_event_is_in_the_history_or_a_preview(desk: Desk) -
     desk.pass_time()
     desk.calendars.cancel(ANN, one)
     desk.run()
-    rows = desk.history()
-    told = shown + repr([(row.label, row.changes, row.lost) for row in rows])
-    assert len(rows) == 3
-    assert "ecret" not in told
-    assert "(private)" in told
+    assert "ecret" not in shown
+    assert "(private)" in shown
+    who, other = desk.people[ANN], make_user(desk.app, "carl@crm.example")
+    with desk.app.db.reading() as session:
+        for viewer in ("", other.user_id):
+            deeds = history_of(session, who.workspace_id, desk.row().id, viewer=viewer)
+            deeds += [
+                deed for row in desk.reports for deed in run_deeds(session, who.workspace_id, row.run_id, viewer=viewer)
+            ]
+            assert len(deeds) == 6
+            assert "ecret" not in repr(deeds)
+        told = history_of(session, who.workspace_id, desk.row().id, viewer=who.user_id)
+    assert [deed["name"] for deed in told] == ["Another secret", "Another secret", "Secret plan"]
+    assert told[1]["changes"] == {"title": ["Secret plan", "Another secret"]}

@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 from core.contact import Entry
 from core.errors import BadInput, Conflict, NotFound
 from models.contacts import ContactRow
-from models.link_queries import explain_contact, held_of_run, history_of, run_deeds
+from models.deed_records import history_of, run_deeds
+from models.link_queries import explain_contact, held_of_run
 from models.links import HistoryRow, LinkRow, RemoteKeyRow, SentRow
 from sync.contact_channel import ContactsChange, change_contacts, contacts_choice
 from sync.deciding import decide, list_decisions

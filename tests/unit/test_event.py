@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.event import Attendee, Event, Moment, canonical, from_json, problem_of, to_json
+from core.event import Attendee, Event, Moment, Reminder, canonical, from_json, problem_of, to_json
 
 TALK = Event(title="Talk", start=Moment(at="2026-03-02T09:30:00Z"), end=Moment(at="2026-03-02T10:30:00Z"))
 
@@ -33,6 +33,30 @@ def test_when_an_event_takes_place_must_make_sense(start: Moment, end: Moment, p
     found = problem_of(replace(TALK, start=start, end=end))
     assert problem in found
     assert bool(problem) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("reminders", "problem"),
+    [
+        ((Reminder("popup", 40_320), Reminder("email", 0)), ""),
+        ((), ""),
+        ((Reminder("popup", 40_321),), "four weeks"),
+        ((Reminder("popup", -1),), "0 to"),
+        ((Reminder("sms", 5),), "'sms' is no way"),
+        (tuple(Reminder("popup", one) for one in range(6)), "5 reminders at most"),
+    ],
+)
+def test_reminders_must_be_such_as_a_calendar_takes(reminders: tuple[Reminder, ...], problem: str) -> None:
+    found = problem_of(replace(TALK, reminders=reminders))
+    assert problem in found
+    assert bool(problem) == bool(found)
+
+
+def test_no_reminders_and_those_of_the_calendar_are_two_things() -> None:
+    for reminders in (None, (), (Reminder("email", 60), Reminder("popup", 10), Reminder("popup", 10))):
+        event = canonical(replace(TALK, reminders=reminders))
+        assert from_json(to_json(event)) == event
+    assert canonical(replace(TALK, reminders=reminders)).reminders == (Reminder("popup", 10), Reminder("email", 60))
 
 
 @pytest.mark.parametrize("line", ["FREQ=DAILY", "RRULE:FREQ=SECONDLY", "RRULE:COUNT=2", "EXRULE:FREQ=DAILY", "RDATE:"])

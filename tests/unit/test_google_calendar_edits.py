@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.event import RESPONSES, VISIBILITIES, Attendee, Event, Moment, canonical
+from core.event import METHODS, RESPONSES, VISIBILITIES, Attendee, Event, Moment, Reminder, canonical
 from providers.google.event_edits import new_event, patch_for
 from providers.google.event_items import View, read_item
 from providers.google.event_mapping import read_event
@@ -45,6 +45,9 @@ def attendees(draw: st.DrawFn) -> tuple[Attendee, ...]:
     )
 
 
+reminders = st.builds(Reminder, st.sampled_from(METHODS), st.integers(0, 40_320))
+
+
 @st.composite
 def changes(draw: st.DrawFn) -> dict[str, Any]:
     """Some fields with new values."""
@@ -56,6 +59,7 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
         "visibility": st.sampled_from(VISIBILITIES),
         "transparent": st.booleans(),
         "attendees": attendees(),
+        "reminders": st.none() | st.lists(reminders, max_size=5).map(tuple),
         "recurrence": st.sampled_from(((), ("RRULE:FREQ=WEEKLY",), ("EXDATE:20260303T110000Z", "RRULE:FREQ=DAILY"))),
     }
     names = draw(st.lists(st.sampled_from((*fields, "span")), unique=True, max_size=5))
@@ -66,7 +70,6 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
 
 
 UNKNOWN: Json = {
-    "reminders": {"useDefault": False, "overrides": [{"method": "popup", "minutes": 7}]},
     "conferenceData": {"conferenceId": "abc", "entryPoints": [{"entryPointType": "video", "uri": "https://m.example"}]},
     "attachments": [{"fileUrl": "https://f.example"}],
     "colorId": "5",
@@ -96,13 +99,12 @@ def comments(event: Json) -> dict[str, Any]:
 
 
 def kept_answers(wanted: tuple[Attendee, ...], known: tuple[Attendee, ...]) -> tuple[Attendee, ...]:
-    """As wanted, but for answers that were given and are not taken back, and what a room is."""
+    """As wanted, but for the answers of others, which are theirs to give, and what a room is."""
     before = {one.email.lower(): one for one in known}
     found = []
     for one in wanted:
         old = before.get(one.email.lower(), one)
-        response = old.response if one.response == "needsAction" else one.response
-        found.append(replace(one, email=old.email, response=response, resource=old.resource))
+        found.append(replace(one, email=old.email, response=old.response, resource=old.resource))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ItemRejected
-from core.event import Attendee, Event, Moment, canonical, from_json, to_json
+from core.event import Attendee, Event, Moment, Reminder, canonical, from_json, to_json
 from core.replica import LONG_AGO
 from core.text import paragraphs
 from providers.google.event_edits import new_event, patch_for
@@ -291,10 +291,28 @@ def test_an_answer_is_never_reset() -> None:
     assert sent_guests(guests(BOB), Attendee("BOB@example.org", "Bob", optional=True)) == [{**BOB, "optional": True}]
 
 
-def test_an_answer_that_was_given_in_the_crm_is_sent() -> None:
-    assert sent_guests(guests(BOB), Attendee("bob@example.org", "Bob", "declined")) == [
-        {**BOB, "responseStatus": "declined"}
-    ]
+def test_only_the_own_answer_is_ever_sent() -> None:
+    assert sent_guests(guests(BOB), Attendee("bob@example.org", "Bob", "declined")) is None
+    both = (Attendee("ann@example.com", response="tentative"), Attendee("bob@example.org", "Bob", "declined"))
+    assert sent_guests(guests(BOB, SELF), *both) == [BOB, {**SELF, "responseStatus": "tentative"}]
+
+
+def test_reminders_are_read_and_sent_as_a_whole() -> None:
+    ten = {"method": "popup", "minutes": 10}
+    event = resource(reminders={"useDefault": False, "overrides": [ten, {"method": "sms", "minutes": 5}]})
+    assert read_event(event).reminders == (Reminder("popup", 10),)
+    assert read_event(resource(reminders={"useDefault": True})).reminders is None
+    assert read_event(resource(reminders={"useDefault": False})).reminders == ()
+    for wanted, sent in (
+        (None, {"useDefault": True, "overrides": []}),
+        ((), {"useDefault": False, "overrides": [{"method": "sms", "minutes": 5}]}),
+        (
+            (Reminder("email", 60),),
+            {"useDefault": False, "overrides": [{"method": "email", "minutes": 60}, {"method": "sms", "minutes": 5}]},
+        ),
+    ):
+        patch = patch_for(extra_of(event), replace(read_event(event), reminders=wanted))
+        assert patch == {"reminders": sent}
 
 
 FOREIGN: Json = {"organizer": {"email": "boss@example.org"}, "creator": {"email": "boss@example.org"}}
@@ -336,6 +354,24 @@ def test_an_own_answer_to_somebody_elses_event_is_sent_alone() -> None:
     assert patch == {"attendeesOmitted": True, "attendees": [{**SELF, "responseStatus": "accepted"}]}
     with pytest.raises(ItemRejected):
         patch_for(extra_of(event), replace(read_event(event), attendees=answered, title="x"))
+    reminded = replace(read_event(event), attendees=answered, reminders=(Reminder("popup", 5),))
+    overrides = [{"method": "popup", "minutes": 5}]
+    assert patch_for(extra_of(event), reminded) == {**patch, "reminders": {"useDefault": False, "overrides": overrides}}
+
+
+def test_of_a_copy_that_only_takes_part_nothing_else_is_compared() -> None:
+    event = guests(BOB, SELF, **FOREIGN)
+    own = Event(attendees=(Attendee("ann@example.com", response="declined"),))
+    patch = patch_for({**extra_of(event), "own_only": True}, own)
+    assert patch == {"attendeesOmitted": True, "attendees": [{**SELF, "responseStatus": "declined"}]}
+    assert patch_for({**extra_of(event), "own_only": True}, Event()) == {}
+
+
+@pytest.mark.parametrize("more", [{"eventType": "focusTime"}])
+def test_of_what_cannot_be_touched_not_even_reminders_are_sent(more: Json) -> None:
+    item = read_item(guests(SELF, **more), VIEW)
+    with pytest.raises(ItemRejected):
+        patch_for(item.extra, replace(item.body, reminders=(Reminder("popup", 5),)))
 
 
 def test_guests_google_does_not_list_are_never_written_back() -> None:

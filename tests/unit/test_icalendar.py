@@ -13,10 +13,11 @@ import pytest
 from icalendar import Calendar
 
 from core.contact_file import FileFault
-from core.event import Attendee, Event, Moment, canonical, to_json
+from core.event import Attendee, Event, Moment, Reminder, canonical, to_json
+from sync.icalendar_alarms import alarm_lines
 from sync.icalendar_lines import MAX_COMPONENTS, MAX_PROPERTIES, MAX_VALUE
 from sync.icalendar_read import FileEvent, FileRecord, read_icalendar
-from sync.icalendar_write import Written, write_calendar
+from sync.icalendar_write import Written, write_calendar, write_event
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "icalendar"
 REVISED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -214,6 +215,45 @@ def test_a_rule_travels_as_it_is_with_the_zone_by_its_common_name() -> None:
 def test_an_alarm_inside_an_event_is_none_of_its_properties() -> None:
     event = one("SUMMARY:Talk", "BEGIN:VALARM", "DESCRIPTION:ring", "DURATION:P5D", "END:VALARM", "LOCATION:Here")
     assert (event.title, event.description, event.location, event.end.at) == ("Talk", "", "Here", event.start.at)
+
+
+def alarm(*lines: str) -> tuple[Reminder, ...] | None:
+    return one("DTEND:20260302T093000Z", "BEGIN:VALARM", *lines, "END:VALARM").reminders
+
+
+@pytest.mark.parametrize(
+    ("lines", "reminder"),
+    [
+        (("ACTION:DISPLAY", "TRIGGER:-PT15M"), Reminder("popup", 15)),
+        (("ACTION:AUDIO", "TRIGGER;RELATED=START:-P1DT2H"), Reminder("popup", 1_560)),
+        (("ACTION:EMAIL", "TRIGGER:-P4W"), Reminder("email", 40_320)),
+        (("ACTION:DISPLAY", "TRIGGER:PT0S"), Reminder("popup", 0)),
+        (("ACTION:DISPLAY", "TRIGGER:-PT90S"), Reminder("popup", 2)),
+        (("ACTION:DISPLAY", "TRIGGER;RELATED=END:-PT75M"), Reminder("popup", 15)),
+        (("ACTION:DISPLAY", "TRIGGER;VALUE=DATE-TIME:20260302T080000Z"), Reminder("popup", 30)),
+        (("ACTION:DISPLAY", "TRIGGER:PT5M"), None),
+        (("ACTION:DISPLAY", "TRIGGER:-P5W"), None),
+        (("ACTION:DISPLAY", "TRIGGER:soon"), None),
+        (("ACTION:DISPLAY",), None),
+        (("ACTION:PROCEDURE", "TRIGGER:-PT15M"), None),
+        (("ACTION:DISPLAY", "nonsense", "TRIGGER:-PT15M"), None),
+    ],
+)
+def test_an_alarm_is_a_reminder_if_a_calendar_can_remind_so(lines: tuple[str, ...], reminder: Reminder | None) -> None:
+    assert alarm(*lines) == (reminder and (reminder,))
+
+
+def test_of_many_alarms_the_nearest_count() -> None:
+    many = [text for minutes in range(9, 0, -1) for text in alarm_lines([Reminder("popup", minutes)], "x", "")]
+    event = one("DTEND:20260302T093000Z", *many)
+    assert event.reminders == tuple(Reminder("popup", minutes) for minutes in range(1, 6))
+
+
+def test_a_reminder_by_mail_is_written_with_whom_it_goes_to() -> None:
+    event = replace(DAYS, reminders=(Reminder("email", 60),))
+    mail, popup = (write_event(Written(event, event.uid, REVISED, reminded=whom)) for whom in ("a@example.org", ""))
+    assert "ACTION:EMAIL\r\nTRIGGER:-PT60M\r\nDESCRIPTION:Fair\r\nSUMMARY:Fair\r\nATTENDEE:mailto:a@example" in mail
+    assert "ACTION:DISPLAY" in popup
 
 
 def test_an_event_without_uid_gets_the_same_one_each_time() -> None:

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contact_file import FileFault
-from core.event import RESPONSES, Attendee, Event, Moment, canonical, problem_of, write_instant
+from core.event import (
+    MAX_AHEAD,
+    METHODS,
+    RESPONSES,
+    Attendee,
+    Event,
+    Moment,
+    Reminder,
+    canonical,
+    problem_of,
+    write_instant,
+)
 from sync.icalendar_read import FileEvent, FileRecord, read_icalendar
 from sync.icalendar_write import Written, write_calendar
 
@@ -26,6 +37,8 @@ _people = st.builds(
     optional=st.booleans(),
     resource=st.booleans(),
 )
+
+_reminders = st.builds(Reminder, method=st.sampled_from(METHODS), minutes=st.integers(0, MAX_AHEAD))
 
 
 @st.composite
@@ -57,6 +70,7 @@ def _events(draw: st.DrawFn) -> Event:
             attendees=tuple(draw(st.lists(_people, max_size=3))),
             organizer=draw(st.sampled_from(["", "ann@x.org"])),
             conference=draw(st.sampled_from(["", "https://meet.example/a?b=c,d;e"])),
+            reminders=tuple(draw(st.lists(_reminders, max_size=5))) or None,  # a file cannot say "none"
         )
     )
 
@@ -65,7 +79,7 @@ def _events(draw: st.DrawFn) -> Event:
 def test_an_event_survives_a_file(event: Event) -> None:
     assert problem_of(event) == ""
     zone = event.start.zone if event.recurrence or event.original else ""
-    text = "".join(write_calendar(iter([Written(event, event.uid, REVISED, 3, zone)])))
+    text = "".join(write_calendar(iter([Written(event, event.uid, REVISED, 3, zone, "ann@x.org")])))
     assert list(read_icalendar(text.encode())) == [FileEvent(5, event, 3, REVISED)]
 
 
