@@ -50,6 +50,9 @@ class Copy:
     visible_from: datetime | None = None  # 404 before
     deleted: bool = field(default=False, init=False)  # the feed keeps cancelled events
 
+    def __deepcopy__(self, _memo: object) -> Copy:
+        return self
+
     @property
     def name(self) -> str:
         """What the feed calls it."""

@@ -5,7 +5,6 @@ contact_oracle.py beside it."""
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from sync import ids
 from tests.support.contact_crash import Scene, contact_scene
 from tests.support.contact_history import History, Start, Step
+from tests.support.crash import Numbers
 
 OFTEN = ("run", "clash", "break_run", "meddle", "crm_edit", "edit", "wait")
 USUAL = (
@@ -65,16 +65,6 @@ WANTED = {
 }
 
 
-class Numbers(random.Random):
-    """In place of `secrets`: ids that are the same in every run. What comes first among equals may hang on them."""
-
-    def token_hex(self, size: int) -> str:
-        return self.randbytes(size).hex()
-
-    def randbits(self, bits: int) -> int:
-        return self.getrandbits(bits)
-
-
 class Beginnings:
     """Moments to begin from, by skew: nothing there yet, and four people on both sides and two on one."""
 
@@ -89,6 +79,7 @@ class Beginnings:
     def begin(self, ahead: int, full: bool) -> History:
         """A history at its beginning."""
         if (ahead, full) not in self._known:
+            self.numbers.seed(f"{ahead} {full}")
             history = self._first(ahead, self._empty)
             if full:
                 history.play([("crm_add", 0, 3), ("crm_add", 1, 3), ("crm_add", 3, 3), ("run", 0, 0)])

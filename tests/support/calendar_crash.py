@@ -112,15 +112,17 @@ def freeze_google(api: CalendarApi) -> Any:
     world = api._world
     assert not world._coming
     lists = world.lists._entries, world.lists._feeds, world.lists._number
-    return copy.deepcopy((world.agendas, world._number, world.rng.getstate(), lists))
+    pages = api._pages._count, api._pages._issued, api._pages._expired
+    return copy.deepcopy((world.agendas, world._number, world.rng.getstate(), lists, pages))
 
 
 def thaw_google(api: CalendarApi, frozen: Any) -> None:
     """Become what it was."""
     world = api._world
-    world.agendas, world._number, random, lists = copy.deepcopy(frozen)
+    world.agendas, world._number, random, lists, pages = copy.deepcopy(frozen)
     world.rng.setstate(random)
     world.lists._entries, world.lists._feeds, world.lists._number = lists
+    api._pages._count, api._pages._issued, api._pages._expired = pages
     world._coming.clear()
 
 

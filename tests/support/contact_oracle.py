@@ -1,18 +1,16 @@
-"""What the two sides must look like after a history: a ledger of what people did, in dicts, and the rules a user was
-promised. Written apart from the engine, of which it imports nothing but the form of a contact."""
+"""What the two sides must look like after a history of contacts: the rules a user was promised, by the ledger of what
+people did. Written apart from the engine, of which it imports nothing but the form of a contact."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
 from core.contact import Contact
+from tests.support.ledger import Facts, Flat, Record, check_fact
 
-Flat = dict[tuple[str, str], Any]  # (field, key of the item) -> what it says
-Record = tuple[str, str]  # ("crm" or "provider", id)
 LISTS = ("nicknames", "emails", "phones", "addresses", "urls")
 
 
@@ -49,52 +47,14 @@ def _parts(item: Any) -> Mapping[str, Any]:
 
 
 @dataclass(slots=True)
-class Edit:
-    """A person changed one fact of one record. None: it is not there."""
-
-    record: Record
-    fact: tuple[str, str]
-    before: Any
-    after: Any
-    at: datetime
-    number: int
-    only_with: Record | None = None  # said about one that was merged away: tells of those who had that one
-
-    def __str__(self) -> str:
-        return f"#{self.number} {self.at:%H:%M:%S} {self.record} {self.fact}: {self.before!r} -> {self.after!r}"
-
-
-@dataclass(slots=True)
-class Ledger:
-    """Everything people did, in the order they did it."""
-
-    edits: list[Edit] = field(default_factory=list)
-    texts: dict[Record, list[datetime]] = field(default_factory=lambda: defaultdict(list))
-    places: list[tuple[Record, int]] = field(default_factory=list)  # +1 takes part, -1 does not any more
-    deleted: set[str] = field(default_factory=set)  # provider's records a person deleted or merged away
-    agreements: list[int] = field(default_factory=list)  # how many of `edits` there were whenever both sides agreed
-    agreed: int = 0  # how many of `places` both sides agreed about, when they last agreed
-    together: frozenset[Record] = frozenset()  # the records that took part then
-    chosen: bool = False  # tag or group was chosen anew: who takes part is not told by single acts any more
+class Ledger(Facts):
+    """Everything people did to contacts."""
 
     def wrote(
         self, record: Record, before: Contact | None, after: Contact, at: datetime, only_with: Record | None = None
     ) -> None:
         """A person wrote a record."""
-        old, new = flat(before), flat(after)
-        self.texts[record].append(at)
-        for fact in sorted(old.keys() | new.keys()):
-            if old.get(fact) != new.get(fact):
-                self.edits.append(Edit(record, fact, old.get(fact), new.get(fact), at, len(self.edits), only_with))
-
-    def placed(self, record: Record, direction: int) -> None:
-        """A person put a record in or took it out."""
-        self.places.append((record, direction))
-
-    def agree(self, together: Iterable[Record]) -> None:
-        """Both sides are known to agree."""
-        self.agreements.append(len(self.edits))
-        self.agreed, self.together, self.chosen = len(self.places), frozenset(together), False
+        self.told(record, flat(before), flat(after), at, only_with)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,46 +121,4 @@ def check_edits(end: End, ledger: Ledger) -> None:
             now = flat(body)
             for fact in sorted({edit.fact for edit in edits} | now.keys()):
                 told = [edit for edit in edits if edit.fact == fact]
-                _check_fact(record, linked, now.get(fact), told, lost, ledger, cluster)
-
-
-def _check_fact(
-    record: Record,
-    linked: bool,
-    now: Any,
-    told: list[Edit],
-    lost: frozenset[tuple[str, str, Any]],
-    ledger: Ledger,
-    cluster: set[Record],
-) -> None:
-    story = "\n".join(map(str, told))
-    sources = [edit for edit in told if edit.after == now]
-    if not sources:
-        assert now is None, f"{record}: nobody ever said {now!r}\n{story}"
-        # Never there on this record: then what was said of it is accounted for like any other loss.
-    last = max(sources, key=_order) if sources else None
-    for edit in told:
-        if edit.after == now or not (linked or edit.record == record):
-            continue
-        if any(other.before == edit.after and other.number > edit.number for other in told):
-            continue  # somebody saw it and said something else
-        if _taken_back(edit, told, ledger):
-            continue  # nobody but the person ever knew
-        if edit.record[1] in ledger.deleted:
-            continue  # the person deleted the record, before or after it travelled
-        assert (*edit.fact, edit.after) in lost, f"{record} says {now!r}: lost without a trace\n{edit}\nof\n{story}"
-        if last is not None and _order(last) < _order(edit):
-            later = [at for one in cluster if one[0] != edit.record[0] for at in ledger.texts.get(one, ())]
-            beaten = any(at > edit.at or (at == edit.at and edit.record[0] == "provider") for at in later)
-            assert beaten, f"{record} says {now!r}: an older edit won over a newer one\n{edit}\nof\n{story}"
-
-
-def _taken_back(edit: Edit, told: list[Edit], ledger: Ledger) -> bool:
-    """Whether a record only got back what it had said when both sides agreed last: that is no change."""
-    since = max((number for number in ledger.agreements if number <= edit.number), default=0)
-    mine = [other for other in told if other.record == edit.record and since <= other.number < edit.number]
-    return any(other.before == edit.after for other in mine)
-
-
-def _order(edit: Edit) -> tuple[datetime, bool, int]:
-    return edit.at, edit.record[0] == "crm", edit.number
+                check_fact(record, linked, now.get(fact), told, lost, ledger, cluster)

@@ -1,8 +1,10 @@
 """Breaks a run at any boundary (a call of the provider, a commit) in any way, on a database in memory that is put back
-to an earlier state in no time. What is run, and what shall come of it, is the callers' choice."""
+to an earlier state in no time, with ids that can be the same in every run. What is run, and what shall come of it, is
+the callers' choice."""
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,16 @@ CRASHES = ("crash before", "crash after")
 FAULTS = ("fail before", "fail after", *CRASHES)
 KINDS = (*FAULTS, "stale read")
 READS = ("list", "get")
+
+
+class Numbers(random.Random):
+    """In place of `secrets`: ids that are the same in every run. What comes first among equals may hang on them."""
+
+    def token_hex(self, size: int) -> str:
+        return self.randbytes(size).hex()
+
+    def randbits(self, bits: int) -> int:
+        return self.getrandbits(bits)
 
 
 class Crash(BaseException):
