@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     TOO_SOON = "too_soon"
     IN_FLIGHT = "in_flight"
     IN_DOUBT = "in_doubt"
+    PAIRED_STILL = "paired_still"
     UNDONE = "undone"
 
 
@@ -72,6 +73,7 @@ _TEXTS = {
     Reason.TOO_SOON: "was written so recently that the provider may still list the old state; looked at again later",
     Reason.IN_FLIGHT: "may be there already, only not told of yet; looked at again before it is made",
     Reason.IN_DOUBT: "was not in a full listing, and not said to be gone either; looked at again later",
+    Reason.PAIRED_STILL: "its meeting is paired with another event still, which is going; looked at again later",
     Reason.UNDONE: "a person took back what a run did",
 }
 # Records that take part by their time have neither tag nor group.

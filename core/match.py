@@ -45,7 +45,10 @@ class Unlinked(Generic[T]):
             else:
                 yield Create(Side.REMOTE, item, Reason.NEW_IN_CRM)
         for item in self._selected(Side.REMOTE):
-            yield Create(Side.LOCAL, item, Reason.NEW_AT_PROVIDER)
+            if self.policy.partial(item):
+                yield Wait(Side.REMOTE, item.id, Reason.PAIRED_STILL)
+            else:
+                yield Create(Side.LOCAL, item, Reason.NEW_AT_PROVIDER)
 
     def _selected(self, side: Side) -> list[Item[T]]:
         return [item for item in self._of(side).values() if item.selected]

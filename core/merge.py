@@ -58,7 +58,11 @@ def merge(base: T, local: T, remote: T, *, newer: Side, policy: Policy[T]) -> Me
         return Merged(remote)
     lost: list[Lost] = []
     values: dict[str, Any] = {}
-    for name in _names(policy.blank):
+    for unit in _units(policy):
+        if len(unit) > 1:
+            values |= _merge_unit(unit, base, local, remote, newer, lost)
+            continue
+        [name] = unit
         three = _Three(name, newer, lost)
         sides = getattr(base, name), getattr(local, name), getattr(remote, name)
         key = policy.lists.get(name)
@@ -84,6 +88,26 @@ def _refused(base: T, mine: T, kept: T) -> Iterable[Lost]:
     for name, (_, value) in changed_fields(base, mine).items():
         if value != getattr(kept, name):
             yield Lost(name, Side.LOCAL, value or None, getattr(kept, name) or None)
+
+
+def _units(policy: Policy[T]) -> list[tuple[str, ...]]:
+    joined = {name for unit in policy.units for name in unit}
+    return [*policy.units, *((name,) for name in _names(policy.blank) if name not in joined)]
+
+
+def _merge_unit(
+    unit: tuple[str, ...], base: Any, local: Any, remote: Any, newer: Side, lost: list[Lost]
+) -> dict[str, Any]:
+    """Fields that make sense only together are all one side's: a beginning of here with an end of there would be a
+    time nobody chose."""
+    sides = [tuple(getattr(side, name) for name in unit) for side in (base, local, remote)]
+    told: list[Lost] = []
+    kept = _Three("", newer, told).pick(*sides)
+    for one in told:
+        given_up, instead = one.value or (None,) * len(unit), one.kept or (None,) * len(unit)
+        pairs = zip(unit, given_up, instead, strict=True)
+        lost += [Lost(name, one.side, value or None, other or None) for name, value, other in pairs if value != other]
+    return dict(zip(unit, kept, strict=True))
 
 
 def _merge_items(base: Any, local: Any, remote: Any, key: Callable[[Any], str], three: _Three) -> tuple[Any, ...]:

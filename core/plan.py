@@ -14,7 +14,7 @@ from core.errors import Held
 from core.match import Decisions, Unlinked
 from core.merge import agree, overwrites
 from core.policy import Policy
-from core.replica import UNKNOWN, Delta, Item, Link, Sent, Side, Stamp, later_side
+from core.replica import LONG_AGO, UNKNOWN, Delta, Item, Link, Sent, Side, Stamp, later_side
 
 T = TypeVar("T")
 
@@ -246,7 +246,8 @@ class _Pair(Generic[T]):
         mine, theirs = _takes_part(self.local), _takes_part(self.remote)
         if not self.covered and self.mine is not State.GONE:
             return
-        if self.facts.policy.has_range and mine and not theirs and self.theirs is not State.GONE:
+        resting = self.facts.policy.has_range and mine and not theirs and self.theirs is not State.GONE
+        if resting and not self._is_edited(self.local):
             return  # within the range here and not there: nothing to make up for
         if self.theirs is State.GONE or self.mine is State.GONE:
             yield self._widowed(mine, theirs)
@@ -256,7 +257,8 @@ class _Pair(Generic[T]):
             yield from self._edited(Reason.TAGGED_AGAIN if mine else Reason.GROUPED_AGAIN)
 
     def _widowed(self, mine: bool, theirs: bool) -> Action[T]:
-        """One record of a parted pair is gone for good: the other gets a new counterpart if it takes part."""
+        """One record of a parted pair is gone for good: the other gets a new counterpart if it takes part. Not at the
+        provider where the text is not ours: it would be another record of our own beside that of whose it is."""
         if mine and self.local is not None and self.theirs is State.GONE and self._may_write():
             return Create(Side.REMOTE, self.local, Reason.TAGGED_AGAIN, self.link)
         if theirs and self.remote is not None and self.mine is State.GONE:
@@ -289,8 +291,9 @@ class _Pair(Generic[T]):
 
 
 def is_stale(item: Item[T], known: Stamp) -> bool:
-    """An older text under another version is a late read of the provider, not a change."""
-    return item.stamp.version != known.version and item.stamp.modified_at < known.modified_at
+    """An older text under another version is a late read of the provider, not a change. One of unknown time is none."""
+    older = LONG_AGO < item.stamp.modified_at < known.modified_at
+    return item.stamp.version != known.version and older
 
 
 def _state(item: Item[T] | None, gone: bool) -> State:

@@ -21,15 +21,17 @@ class Policy(Generic[T]):
     """How one kind of record is compared, merged, matched and kept.
 
     `name` is what to call a record for people. `lists` names the multi-valued fields with the key that makes two items
-    one; all other fields have one value. `match` gives what makes two unlinked records the same, strongest first: sets
-    of keys of which one in common is enough; `strengths` are the reasons that go with them (`core.actions.Reason`).
-    `normal` is the normal form, in which equal records are equal. `has_range`: records take part by their time, so to
-    leave is no removal, and what was edited on one side and removed on the other stays. `writable` tells whether the
-    text of a provider's record may be changed; where it may not, `personal` gives a text with that in it which is the
-    account's own to change, as another text of the same record has it. `weighed` is a text without what may change in
-    many records at once and means no harm. `private`: only its owner may know what is in a record; `title` is what
-    they call it, whatever others see. `problem`: why a text of a provider's record cannot be taken, "" if it can.
-    `thing`: what several records are one of to people; "" for a record that stands for itself.
+    one; all other fields have one value, and those of `units` are one value together. `match` gives what makes two
+    unlinked records the same, strongest first: sets of keys of which one in common is enough; `strengths` are the
+    reasons that go with them (`core.actions.Reason`). `normal` is the normal form, in which equal records are equal.
+    `has_range`: records take part by their time, so to leave is no removal, and what was edited on one side and removed
+    on the other stays. `writable` tells whether the text of a provider's record may be changed; where it may not,
+    `personal` gives a text with that in it which is the account's own to change, as another text of the same record has
+    it. `partial`: a provider's record that holds no more than what is personal, so that it can be joined and no new one
+    be made of it. `weighed` is a text without what may change in many records at once and means no harm. `private`:
+    only its owner may know what is in a record; `title` is what they call it, whatever others see. `problem`: why a
+    text of a provider's record cannot be taken, "" if it can. `thing`: what several records are one of to people; ""
+    for a record that stands for itself.
     """
 
     blank: T
@@ -40,12 +42,14 @@ class Policy(Generic[T]):
     dump: Callable[[T], dict[str, Any]]
     load: Callable[[Mapping[str, Any]], T]
     strengths: tuple[str, ...] = ("same_email", "same_phone")
+    units: tuple[tuple[str, ...], ...] = ()
     has_range: bool = False
     writable: Callable[[Item[T]], bool] = field(default=lambda _: True)
     personal: Callable[[T, T, Item[T]], T] = field(default=lambda text, _own, _item: text)
     weighed: Callable[[T], T] = field(default=lambda text: text)
     private: Callable[[T], bool] = field(default=lambda _: False)
     title: Callable[[T], str] = field(default=lambda _: "")
+    partial: Callable[[Item[T]], bool] = field(default=lambda _: False)
     problem: Callable[[T, Item[T]], str] = field(default=lambda _text, _item: "")
     thing: Callable[[T], str] = field(default=lambda _: "")
     limit_share: float = field(default=0.2)
@@ -94,9 +98,12 @@ def _same_meeting(one: Event) -> MatchKeys:
     return (frozenset({f"uid:{one.uid}|{one.original}"} if one.uid else ()),)
 
 
+def _is_own_part(item: Item[Event]) -> bool:
+    return bool(item.extra.get("own_only"))
+
+
 def _event_problem(one: Event, item: Item[Event]) -> str:
-    bare = one.status == "cancelled" or item.extra.get("own_only")
-    return "" if bare else event.problem_of(one)
+    return "" if one.status == "cancelled" or _is_own_part(item) else event.problem_of(one)
 
 
 def _series_of(one: Event) -> str:
@@ -127,12 +134,14 @@ EVENTS = Policy(
     event.to_json,
     event.from_json,
     strengths=("same_meeting",),
+    units=(("start", "end"),),
     has_range=True,
     writable=_may_change,
     personal=_personal,
     weighed=event_parts.without_answers,
     private=_is_private,
     title=_title_of_event,
+    partial=_is_own_part,
     problem=_event_problem,
     thing=_series_of,
 )

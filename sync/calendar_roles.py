@@ -19,6 +19,7 @@ from models.accounts import AccountRow
 from models.activities import ActivityRow
 from models.db import parts
 from models.links import LinkRow
+from models.syncing import ChannelRow
 from sync.calendar_copies import Meeting
 
 
@@ -91,6 +92,20 @@ def made_for_others(session: Session, account: CalendarAccount, ids: Collection[
         )
         made |= {one: (uid, original) for one, uid, original in session.execute(query)}
     return made
+
+
+def who_syncs(session: Session, workspace: str, addresses: Collection[str]) -> set[str]:
+    """Those of these addresses whose own calendar is synced into a workspace."""
+    found: set[str] = set()
+    for some in parts(sorted(one for one in addresses if one)):
+        query = (
+            select(AccountRow.address)
+            .join(ChannelRow, ChannelRow.account_id == AccountRow.id)
+            .where(AccountRow.workspace_id == workspace, AccountRow.address.in_(some), AccountRow.state != "removed")
+            .where(ChannelRow.channel == Channel.CALENDAR.value, ChannelRow.granted.is_(True))
+        )
+        found |= set(session.scalars(query))
+    return found
 
 
 def is_led(extra: Mapping[str, Any], event: str, organizer: str, address: str) -> bool:

@@ -121,7 +121,7 @@ class LocalContacts:
         """An account has one address book."""
         return set()
 
-    def claim(self, ids: Collection[str]) -> None:
+    def claim(self, remote: Delta[Contact]) -> None:
         """A contact may be in the address books of several accounts."""
 
     def renamed(self, remote: Delta[Contact]) -> Mapping[str, str]:  # noqa: ARG002  # the port's signature

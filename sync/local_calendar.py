@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, String, and_, case, cast, exists, func, li
 from sqlalchemy.orm import Session
 
 from core.errors import RecordGone, VersionConflict
-from core.event import Event, Moment, from_json, to_json
+from core.event import Event, Moment, from_json
 from core.event_parts import GUEST, guest_version, next_version, own_part
 from core.replica import LONG_AGO, Delta, Done, Failed, Item, Stamp, Write
 from models.activities import ActivityRow, ParticipationRow
 from models.db import parts
 from models.links import LinkRow
+from sync.activity_leads import pass_on, take_over
 from sync.activity_rows import (
     EventText,
     NewActivity,
@@ -27,11 +28,18 @@ from sync.activity_rows import (
 )
 from sync.activity_series import put_back, rename, take_out
 from sync.calendar_copies import linked_events, meetings_of, one_of_each
-from sync.calendar_roles import CalendarAccount, is_led, led_by_others, made_for_others, of_others, only_takes_part
+from sync.calendar_roles import (
+    CalendarAccount,
+    is_led,
+    led_by_others,
+    made_for_others,
+    of_others,
+    only_takes_part,
+    who_syncs,
+)
 from sync.participations import (
     OwnPart,
     forget_own_parts,
-    hand_over,
     own_parts,
     save_own_parts,
     taking_part,
@@ -86,7 +94,8 @@ class LocalCalendar:
         put_back(self._session, self._account.workspace_id, back)
         set_activities(self._session, back, show_in_calendar=True)
         gone = [one.id for one, _ in mine if one.selected is False]
-        take_out(self._session, self._account.workspace_id, gone, "cancelled_at", self._now)
+        handed = pass_on(self._session, self._account.account_id, gone, self._now)
+        take_out(self._session, self._account.workspace_id, sorted(set(gone) - handed), "cancelled_at", self._now)
         yield from (Done(one.key, _after(one, item)) for one, item in allowed)
         for one in changes:
             if one.id not in now:
@@ -130,14 +139,16 @@ class LocalCalendar:
         )
 
     def find(self, keys: Iterable[str]) -> set[str]:
-        """Ids of activities that are one of these meetings (`uid:UID|ORIGINAL`) and are not deleted."""
+        """Ids of activities that are one of these meetings (`uid:UID|ORIGINAL`). Not deleted ones, but for those that
+        another account decides, so that it can be noted who takes part, and for occurrences, which come back with their
+        series."""
         wanted = {_meeting(key) for key in keys if key.startswith("uid:")}
         found: set[str] = set()
         for some in parts(sorted({uid for uid, _ in wanted})):
             query = select(ActivityRow.id, ActivityRow.uid, ActivityRow.original).where(
                 ActivityRow.workspace_id == self._account.workspace_id,
                 ActivityRow.uid.in_(some),
-                ActivityRow.deleted_at.is_(None),
+                or_(ActivityRow.deleted_at.is_(None), only_takes_part(self._account), ActivityRow.original != ""),
             )
             found |= {one for one, uid, original in self._session.execute(query) if (uid, original) in wanted}
         return found
@@ -179,14 +190,15 @@ class LocalCalendar:
         return anew
 
     def _taken_off(self, remote: Delta[Event]) -> set[str]:
-        """Cancelled occurrences of series that another account decides: a guest took them off the own calendar, and
-        nobody else's. Google leaves out who organizes what is cancelled, so only the series tells."""
-        off = {one: item.body.uid for one, item in remote.items.items() if _is_cancelled_occurrence(item)}
+        """Cancelled occurrences of series that another account decides, or will, once its own run has met them: a guest
+        took them off the own calendar, and nobody else's."""
+        off = {one: item for one, item in remote.items.items() if _is_cancelled_occurrence(item)}
         led = {item.body.uid for item in remote.items.values() if not item.body.original and self._leads(item)}
-        theirs = {
-            uid for _, (uid, _), _ in of_others(self._session, self._account, {(uid, "") for uid in off.values()})
-        } - led
-        return {one for one, uid in off.items() if uid in theirs}
+        others = of_others(self._session, self._account, {(item.body.uid, "") for item in off.values()})
+        theirs = {uid for _, (uid, _), _ in others} - led
+        foreign = {one: item.body.organizer for one, item in off.items() if not item.extra.get("owned")}
+        syncing = who_syncs(self._session, self._account.workspace_id, set(foreign.values()))
+        return {one for one, item in off.items() if item.body.uid in theirs or foreign.get(one) in syncing}
 
     def _with_texts(self, remote: Delta[Event]) -> Delta[Event]:
         """Of a cancelled occurrence providers tell little more than that: what else is known of it stays."""
@@ -218,25 +230,20 @@ class LocalCalendar:
     def unclaimed(self, remote: Delta[Event]) -> set[str]:
         """Meetings that this account organizes although somebody else, as a stand-in, synced them first; and those it
         takes part in that no account decides any more."""
-        off = self._taken_off(remote)
-        led = {_key(item) for one, item in remote.items.items() if self._leads(item) and one not in off}
-        others = of_others(
-            self._session, self._account, {_key(item) for one, item in remote.items.items() if one not in off}
-        )
-        free = {one for one, _, main in others if not main}
-        theirs = {one for one, meeting, main in others if main and meeting in led}
-        return free | (theirs - led_by_others(self._session, theirs))
+        return set(self._to_be_claimed(remote))
 
-    def claim(self, ids: Collection[str]) -> None:
-        """These meetings are this account's from now on. Who owned one that no account decided still does."""
-        me = self._account
-        for some in parts(list(ids)):
-            query = select(ActivityRow).where(ActivityRow.workspace_id == me.workspace_id, ActivityRow.id.in_(some))
-            for row in self._session.scalars(query.with_for_update()):
-                body = hand_over(self._session, row, me.account_id)
-                mine = {"owner_id": me.user_id, "stand_in": False} if row.main_account else {}
-                set_activities(self._session, [row.id], main_account=me.account_id, body=to_json(body), **mine)
+    def claim(self, remote: Delta[Event]) -> None:
+        """The reported meetings that are `unclaimed` are this account's from now on."""
+        take_over(self._session, self._account, self._to_be_claimed(remote))
         self._session.expire_all()
+
+    def _to_be_claimed(self, remote: Delta[Event]) -> dict[str, Item[Event]]:
+        off = self._taken_off(remote)
+        events = {_key(item): item for one, item in remote.items.items() if one not in off}
+        others = of_others(self._session, self._account, set(events))
+        wanted = {one: events[meeting] for one, meeting, main in others if not main or self._leads(events[meeting])}
+        led = led_by_others(self._session, [one for one, _, main in others if main and one in wanted])
+        return {one: item for one, item in wanted.items() if one not in led}
 
     def renamed(self, remote: Delta[Event]) -> Mapping[str, str]:
         """UIDs of series that were made anew at the provider without our hearing of it, by the UIDs they had before."""
@@ -327,7 +334,7 @@ class LocalCalendar:
             NewActivity(
                 body,
                 known.get(body.organizer, self._account.user_id),
-                one.modified_at,
+                self._now if one.modified_at == LONG_AGO else one.modified_at,
                 stand_in=known.get(body.organizer) is None,
                 main_account=self._account.account_id,
                 origin_account=self._account.account_id,

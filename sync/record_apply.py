@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.actions import Adopt, Create, Decide, Deselect, Reason, Rebase, Wait, done_in_words, in_words
 from core.errors import ItemRejected, RecordGone, Throttled, TwinboxError, VersionConflict
+from core.policy import Policy
 from core.replica import UNKNOWN, Delta, Done, Failed, Item, Link, Side, Write
 from sync.history import record_deeds
 from sync.link_rows import Aside
@@ -129,16 +130,18 @@ def _still_right(run: RecordRun[T], session: Session, jobs: Sequence[Job[T]]) ->
     """Keys of the jobs whose CRM record still is what it was when they were decided; the rows stay locked."""
     ids = [job.local_id for job in jobs if job.local_id]
     now = run.local(session).get(ids).items
-    return {job.key for job in jobs if _fits(job, now.get(job.local_id))}
+    return {job.key for job in jobs if _fits(job, now.get(job.local_id), run.policy)}
 
 
-def _fits(job: Job[T], now: Item[T] | None) -> bool:
+def _fits(job: Job[T], now: Item[T] | None, policy: Policy[T]) -> bool:
+    # What takes part by its time and left the range was decided on as it is: only a removal makes that wrong.
+    member = now is not None and (not now.deleted if policy.has_range else now.selected)
     if job.wants_member is False:
-        return now is None or not now.selected
+        return not member
     if now is None or job.local is None:
         return False
     same = job.local.stamp.version == now.stamp.version
-    return same and (job.wants_member is None or now.selected)
+    return same and (job.wants_member is None or member)
 
 
 def _write_here(run: RecordRun[T], session: Session, jobs: Sequence[Job[T]]) -> dict[str, Item[T]]:

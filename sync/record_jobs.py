@@ -98,7 +98,9 @@ def _write(key: str, item: Item[T], change: Change[T] | None, at: datetime) -> W
 
 
 def _ours(item: Item[T], skew: float) -> datetime:
-    """When a provider's record was changed, on our clock."""
+    """When a provider's record was changed, on our clock; LONG_AGO if it does not tell."""
+    if item.stamp.modified_at == LONG_AGO:
+        return LONG_AGO
     return item.stamp.modified_at - timedelta(seconds=skew)
 
 

@@ -111,7 +111,7 @@ def _take_note(run: RecordRun[T], listing: Delta[T]) -> None:
         ids, names = local.unclaimed(listing), local.renamed(listing)
     if (ids or names) and run.lease is not None:
         with run.step() as session:
-            run.local(session).claim(ids)
+            run.local(session).claim(listing)
             run.local(session).rename(names)
 
 

@@ -48,8 +48,8 @@ class LocalSide(Replica[T], Protocol[T]):
     def unclaimed(self, remote: Delta[T]) -> set[str]:
         """Local ids of reported records that another account decides about, but should be this one's."""
 
-    def claim(self, ids: Collection[str]) -> None:
-        """From now on this account decides about these records."""
+    def claim(self, remote: Delta[T]) -> None:
+        """From now on this account decides about those of the reported records that are `unclaimed`."""
 
     def renamed(self, remote: Delta[T]) -> Mapping[str, str]:
         """Names the provider gave to what we made there without hearing of it, by the names they have here."""

@@ -64,12 +64,14 @@ def _occurrence(desk: Desk, write: Write[Event], event: Event) -> Item[Event] | 
     """One occurrence is made different by changing it: every series has them all, under ids that tell their start."""
     series = desk.series.id_of(event.uid)
     if not series:
-        return Transient("the series of this occurrence is not in the calendar yet")
+        return ItemRejected("the series of this occurrence is not in the calendar")
     for _ in range(_ROUNDS):
         raw = desk.get(f"{series}_{instance_stamp(event.original)}")
         item = desk.read(raw) if raw is not None else None
         if raw is None or item is None:
             return ItemRejected("the series has no occurrence at that time at Google")
+        if item.body.status == "cancelled" != event.status and is_gone(desk.get(series) or {"status": "cancelled"}):
+            return ItemRejected("the series of this occurrence was deleted at Google")
         patch = patch_for(item.extra, event)
         if not patch:
             return item  # as after a change of which no answer came

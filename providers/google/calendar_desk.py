@@ -36,8 +36,8 @@ class Desk:
 
     @property
     def view(self) -> View:
-        """How events are looked at now."""
-        return View(self.since, self.writable, self.client.now(), self.shared, self.kinds)
+        """How events are looked at."""
+        return View(self.since, self.writable, self.shared, self.kinds)
 
     def read(self, event: Json) -> Item[Event] | None:
         """An event as an item; None for an occurrence whose series is gone."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.errors import ItemRejected
 from core.event import Event
-from core.replica import Item, Stamp
+from core.replica import LONG_AGO, Item, Stamp
 from providers.google.errors import Json
 from providers.google.event_attendees import own_address
 from providers.google.event_mapping import kept_of, origin_mark, read_event
@@ -36,12 +36,11 @@ UNTOUCHABLE = ("kind", "calendar")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How events of one calendar are looked at: from which day on they count, whether they may be changed, and the
-    time at Google. `shared`: the calendar is somebody else's. `kinds`: which values of `eventType` take part."""
+    """How events of one calendar are looked at: from which day on they count, whether they may be changed.
+    `shared`: the calendar is somebody else's. `kinds`: which values of `eventType` take part."""
 
     since: date | None
     writable: bool
-    now: datetime
     shared: bool = False
     kinds: Collection[str] = ("default",)
 
@@ -63,7 +62,7 @@ def read_item(event: Mapping[str, Any], view: View) -> Item[Event]:
         extra["generation"] = generation
     wanted = kept.get("eventType", "default") in view.kinds
     selected = wanted and not is_gone(kept) and reaches(body, view.since)
-    return Item(_text(kept.get("id")), _stamp(kept, view.now), selected, body, origin, extra)
+    return Item(_text(kept.get("id")), _stamp(kept), selected, body, origin, extra)
 
 
 def is_gone(event: Mapping[str, Any]) -> bool:
@@ -145,13 +144,12 @@ def _is_owned(event: Mapping[str, Any]) -> bool:
     return not isinstance(organizer, dict) or organizer.get("self") is True
 
 
-def _stamp(event: Mapping[str, Any], now: datetime) -> Stamp:
-    """Without a time it counts as changed now: so it is with cancelled occurrences, of which Google need not tell more
-    than the name, and an old time would make them a late reading of what is known."""
+def _stamp(event: Mapping[str, Any]) -> Stamp:
+    """Of a cancelled occurrence Google need not tell more than the name: it is not known then when that happened."""
     try:
         moment = datetime.fromisoformat(_text(event.get("updated")))
     except ValueError:
-        moment = now
+        return Stamp(_text(event.get("etag")), LONG_AGO)
     return Stamp(_text(event.get("etag")), moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 

@@ -137,7 +137,8 @@ class World:
         original = when_of(key, "") if master is not None else None
         if master is None or original is None or not master.is_series or not occurs(master.shared, original):
             return None
-        return occurrence(master, key)
+        # Of a series that was deleted no occurrence can be had back alone.
+        return replace(occurrence(master, key), orphan=master.cancelled)
 
     def sibling(self, agenda: Agenda, copy: Copy) -> Copy | None:
         """The copy of the same meeting on another calendar, if it has a record there."""

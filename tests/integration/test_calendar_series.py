@@ -149,7 +149,7 @@ def test_many_meetings_deleted_at_once_are_held(world: CalendarWorld) -> None:
     assert all(row.cancelled_at is None for row in world.rows())
 
 
-def test_an_occurrence_whose_series_is_not_in_the_calendar_is_told(world: CalendarWorld) -> None:
+def test_an_occurrence_whose_series_is_not_in_the_calendar_is_set_aside_and_told(world: CalendarWorld) -> None:
     world.add(meeting("Special", "2026-03-17", uid="unknown@example.org", original=MOVED))
-    assert world.run().counts == {"looked at again later": 1}
+    assert world.run().counts == {"set aside": 1}
     assert world.shown() == {}

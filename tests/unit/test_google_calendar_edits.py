@@ -16,7 +16,7 @@ from providers.google.event_mapping import read_event
 from tests.support.app_factory import START
 from tests.support.google_calendar import Json, resource
 
-VIEW = View(None, True, START)
+VIEW = View(None, True)
 PEOPLE = ("ann@example.com", "bob@example.org", "Cleo@Example.org", "room@resource.calendar.google.com")
 
 texts = st.text(alphabet="ab <&>;\n#;xé🎂", max_size=12)

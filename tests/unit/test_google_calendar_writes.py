@@ -11,7 +11,6 @@ from core.errors import ItemRejected, NeedsRelink, RecordGone, Throttled, Transi
 from core.event import Attendee, Event, Moment
 from core.replica import Item, Write
 from providers.google.event_items import View, event_id, read_item
-from tests.support.app_factory import START
 from tests.support.google_calendar import (
     LUNCH,
     ORIGIN,
@@ -35,7 +34,7 @@ DUPLICATE = refusal(409, "duplicate", "The requested identifier already exists."
 
 
 def item_of(event: Json) -> Item[Event]:
-    return read_item(event, View(None, True, START))
+    return read_item(event, View(None, True))
 
 
 # ---- creating --------------------------------------------------------------------------------------------
@@ -217,12 +216,12 @@ def test_an_occurrence_whose_change_was_not_heard_of_sends_nothing_again() -> No
 
 
 @pytest.mark.parametrize("found", [page(), page({**MASTER, "status": "cancelled"}), refusal(404, "notFound")])
-def test_an_occurrence_waits_for_its_series(found: Any) -> None:
-    assert isinstance(failure(scripted(found).calendar.write([creation("k", MOVED)])), Transient)
+def test_an_occurrence_without_its_series_is_set_aside(found: Any) -> None:
+    assert isinstance(failure(scripted(found).calendar.write([creation("k", MOVED)])), ItemRejected)
 
 
-def test_an_occurrence_without_a_uid_waits_without_a_call() -> None:
-    assert isinstance(failure(scripted().calendar.write([creation("k", replace(MOVED, uid=""))])), Transient)
+def test_an_occurrence_without_a_uid_is_set_aside_without_a_call() -> None:
+    assert isinstance(failure(scripted().calendar.write([creation("k", replace(MOVED, uid=""))])), ItemRejected)
 
 
 def test_an_occurrence_the_series_does_not_have_is_set_aside() -> None:
