@@ -52,7 +52,7 @@ def make_plan(run: RecordRun[T]) -> Plan[T]:
     listing = _listing(run)
     _check_scope(run, listing)
     opened = _open_ends(run)
-    listing, doubtful = _with_missing(run, listing, opened.due)
+    listing, doubtful = _with_missing(run, listing, opened.due | undecided(opened.decisions))
     listing = _with_copies(run, listing)
     _take_note(run, listing)
     in_doubt = {intent.remote_id for intent in opened.sent.values() if intent.remote_id}
@@ -78,9 +78,9 @@ def _listing(run: RecordRun[T]) -> Delta[T]:
 
 
 def _with_missing(run: RecordRun[T], listing: Delta[T], due: Collection[str]) -> tuple[Delta[T], set[str]]:
-    """Linked and due records that a complete listing lacks, asked for by name: only then does People API tell that they
-    were merged into another contact and bear its name now. Those that are not gone even so are in doubt: the answer
-    may be older than the listing, and no later listing of changes would name them."""
+    """Linked and other `due` records that a complete listing lacks, asked for by name: only then does People API tell
+    that they were merged into another contact and bear its name now. Those that are not gone even so are in doubt: the
+    answer may be older than the listing, and no later listing of changes would name them."""
     if not listing.complete:
         return listing, set()
     with run.app.db.reading() as session:
@@ -151,14 +151,14 @@ def _joined(run: RecordRun[T], remote: Delta[T], found: Delta[T]) -> Delta[T]:
     return replace(
         remote,
         items={**found.items, **remote.items},
-        gone=remote.gone | _believed(run, found.gone),
+        gone=remote.gone | _believed(run, found.gone, complete=remote.complete),
         renamed={**found.renamed, **remote.renamed},
     )
 
 
-def _believed(run: RecordRun[T], gone: frozenset[str]) -> frozenset[str]:
+def _believed(run: RecordRun[T], gone: frozenset[str], *, complete: bool = False) -> frozenset[str]:
     """A record may be answered with "not found" for a while after it was made: of the linked ones only what is older is
-    gone, of the others what a listing does not know either."""
+    gone, of the others what a listing does not know either (`complete`: this one does not)."""
     settled_there = run.settled_at + timedelta(seconds=run.replica.skew)
     fresh = or_(LinkRow.written_at > run.settled_at, LinkRow.remote_modified_at > settled_there)
     with run.app.db.reading() as session:
@@ -166,7 +166,8 @@ def _believed(run: RecordRun[T], gone: frozenset[str]) -> frozenset[str]:
             LinkRow.account_id == run.account_id, LinkRow.channel == run.channel, fresh
         )
         linked = _linked(run, session, LinkRow.remote_id, gone)
-        return gone - set(session.scalars(query)) - (run.store.listed(session, gone) - linked)
+        listed = set() if complete else run.store.listed(session, gone) - linked
+        return gone - set(session.scalars(query)) - listed
 
 
 @dataclass(frozen=True, slots=True)

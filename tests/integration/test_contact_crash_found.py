@@ -265,6 +265,27 @@ def test_a_namesake_that_reads_do_not_know_yet_is_waited_for(world: ContactWorld
     assert (world.links(), list(world.book.cards)) == ({one: there}, [there])
 
 
+def test_candidates_that_a_full_listing_lacks_are_asked_for_by_name(world: ContactWorld) -> None:
+    world.run()
+    body = person("Ada", email="ada@example.com")
+    first, second = world.book.add(body), world.book.add(body)
+    one = world.crm_add(body)
+    world.run()
+    world.book.delete(first)
+    world.crm_untag(one)
+    world.book.expire_cursors()
+    world.run()
+    assert list_open(world) == []
+    world.crm_tag(one)
+    world.run()
+    assert world.links() == {one: second}
+
+
+def list_open(world: ContactWorld) -> list[str]:
+    with world.app.db.reading() as session:
+        return [row["record"] for row in list_decisions(session, world.who.workspace_id)]
+
+
 def test_a_candidate_that_was_deleted_is_none_once_the_listing_says_so(world: ContactWorld) -> None:
     world.run()
     body = person("Ada", email="ada@example.com")
