@@ -579,3 +579,20 @@ def test_a_chosen_calendar_that_is_gone_holds_the_channel_and_is_named(world: Ca
     assert world.run().outcome == "ok"
     assert states(world) == {"Mine": False, "Ours": False}
     quiet(world)
+
+
+def test_a_guests_copy_that_went_while_its_calendar_was_not_chosen_is_not_made_anew(tmp_path: Path) -> None:
+    with calendar_world(tmp_path, ANN, BOB) as world:
+        world.app = replace(world.app, open_calendars=lister(world))
+        one = world.put("Kickoff", "2026-03-10", BOB)
+        world.book(BOB).make_calendar("Team")
+        world.settle()
+        assert world.takes_part(BOB) == {world.row().id}
+        choose(world, "Team", who=BOB)
+        world.settle()
+        world.book(BOB).delete(one)
+        choose(world, "primary", who=BOB)
+        world.settle()
+        assert (world.takes_part(BOB), world.shown(BOB)) == (set(), {})
+        assert world.row().title == "Kickoff"
+        assert {report.outcome for report in world.reports} == {"ok"}  # nor tried

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.contact import Contact, Entry
 from core.errors import Conflict, NotFound, Transient
+from core.event import Event, Moment
 from core.policy import contact_policy
 from core.replica import Item, Link, Sent, Side, Stamp
 from core.secret import Secret
@@ -35,9 +36,11 @@ from models.syncing import ChannelRow, MailboxRow, QuarantineRow, RunRow, WatchR
 from sandbox.clock import SandboxClock
 from sandbox.google import GoogleDouble, SigningKey, new_signing_key
 from sync.access import open_access
+from sync.activity_rows import NewActivity, insert_activities
 from sync.app import App, utc_now
 from sync.ids import new_id, next_message_ids
 from sync.link_rows import Aside, LinkStore
+from sync.participations import OwnPart, save_own_parts
 from sync.removal import Receipt, remove, unfinished_removals
 from sync.users import ensure_workspace, find_account, list_accounts
 from tests.support.app_factory import Person, TestClock, make_app, make_password_account, make_user
@@ -368,11 +371,21 @@ def store_pair(app: App, account: str) -> None:
         session.add(watch)
 
 
+def store_part(app: App, person: Person, account: str) -> None:
+    """What is a guest's own in an activity of the workspace."""
+    start, end = Moment(at="2026-03-10T09:00:00Z"), Moment(at="2026-03-10T10:00:00Z")
+    new = NewActivity(Event(title="Talk", start=start, end=end), person.user_id, app.clock())
+    with app.db.transaction() as session:
+        [one] = insert_activities(session, person.workspace_id, [new], app.clock())
+        save_own_parts(session, person.workspace_id, account, [OwnPart(one, Event(), 1, app.clock())])
+
+
 def test_no_table_of_an_account_is_forgotten(app: App, google: GoogleDouble, ann: Person) -> None:
     """Whoever adds a table that hangs on accounts, mailboxes or messages must erase it, and fill it here."""
     account = link_google(app, google, ann, ADDRESS).id
     store_mail(app, ann, account, "one")
     store_pair(app, account)
+    store_part(app, ann, account)
     parents = {"accounts", "mailboxes", "messages"}
     tables = [
         table
