@@ -32,6 +32,7 @@ from core.errors import Conflict
 from core.event import write_instant
 from models.activity_queries import Wanted
 from models.activity_records import BUSY
+from models.deed_records import history_of
 from sandbox.world_letters import ANNA_ADDRESS
 from sandbox.world_meetings import DENTIST, JONAS, TEAM
 from sandbox.world_people import TOM
@@ -39,7 +40,6 @@ from sync.activity_book import cancel_activity, delete_activity
 from sync.icalendar_files import export_activities
 
 LONGER, VISIT = "Offer review, last round", "Site visit"
-ELSEWHERE = "Dr Lang"  # what nobody but Anna may read
 
 
 def changed(stage: Stage) -> None:
@@ -147,12 +147,19 @@ def private(stage: Stage) -> None:
     files = [_exported(stage, user) for user in (stage.user_id, stage.colleague_id)]
     found = [[word in one for word in ("BEGIN:VCALENDAR", DENTIST)] for one in files]
     check(stage, "only Anna's names it", [[True, True], [True, False]], found)
-    history = str(rows_of(stage, "history"))
-    check(stage, "no run's history tells of it", (False, False), (DENTIST in history, ELSEWHERE in history))
+    histories = [_told(stage, own["id"], user) for user in (stage.user_id, stage.colleague_id, "")]
+    check(
+        stage, "what runs did to it is told to her alone", [True, False, False], [DENTIST in one for one in histories]
+    )
 
 
 def _seen(one: Record) -> tuple[object, ...]:
     return one["title"], one["location"], one["start"]
+
+
+def _told(stage: Stage, one: str, user: str) -> str:
+    with stage.world.app.db.reading() as session:
+        return str(history_of(session, stage.world.workspace, one, viewer=user))
 
 
 def _exported(stage: Stage, user: str) -> str:
