@@ -198,14 +198,14 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         local = run.local(session).get({link.local_id for link in found.links})
         new, lifted = ({}, frozenset[str]()) if narrow else _new(run, session)
         active = run.store.active(session)
-    possible = set() if narrow else _possible(run, new, opened.decisions)
+    possible, reported = (set() if narrow else _possible(run, new, opened.decisions)), remote.items.keys()
     remote = _read_more(run, remote, possible if narrow else possible | to_read(found.links, local, remote))
     if remote.renamed.keys() - seen.renamed.keys():  # what was read bears another name by now, perhaps a linked one's
         return _decide(run, listing, _joined(run, seen, remote), opened, narrow=narrow)
     told |= _reported(remote)
     with run.app.db.reading() as session:
-        remote = run.local(session).adjust(remote)
         linked = {link.remote_id for link in found.links}
+        remote = _of_these(run, session, run.local(session).adjust(remote), reported | linked)
         unlinked = [item for one, item in remote.items.items() if one not in linked]
         twins = run.local(session).get(_twins(run, session, unlinked, opened.decisions) - local.items.keys()).items
     untold = frozenset(filter(run.covers, (undecided(opened.decisions) | possible) - linked - told))
@@ -227,6 +227,13 @@ def _decide(run: RecordRun[T], listing: Delta[T], remote: Delta[T], opened: _Ope
         active,
         _names(run, both, remote),
     )
+
+
+def _of_these(run: RecordRun[T], session: Session, remote: Delta[T], known: Collection[str]) -> Delta[T]:
+    """What is known, and what has no link. A record of another pair can come in under the name of one that was asked
+    for, merged with it a moment ago: the next listing tells of that pair."""
+    others = _linked(run, session, LinkRow.remote_id, remote.items.keys() - set(known))
+    return replace(remote, items=_without(remote.items, others))
 
 
 def _answered(links: Iterable[Link[T]], remote: Delta[T]) -> set[str]:

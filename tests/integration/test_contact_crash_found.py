@@ -298,6 +298,32 @@ def test_a_candidate_that_was_deleted_is_none_once_the_listing_says_so(world: Co
     assert world.links() == {one: second}
 
 
+def test_a_pair_that_another_contact_is_merged_into_between_two_readings_stays_one(world: ContactWorld) -> None:
+    names = ("Ada", "Bob", "Cy", "Dora")
+    ada, bob, cy, dora = (paired(world, name) for name in names)
+    world.crm_edit(ada[0], notes="seen")
+    world.run()
+    world.book.merge(ada[1], bob[1])
+    change_contacts(world.app, world.who.workspace_id, world.account, ContactsChange(group="Others"))
+    world.run()
+    reads = []
+
+    def hook(name: str, when: str) -> None:
+        if (name, when) == ("get", "after"):
+            reads.append(name)
+            if len(reads) == 1:
+                world.book.merge(bob[1], cy[1])
+
+    world.book.hook = hook
+    world.run()
+    world.book.hook = lambda _name, _when: None
+    world.settle()
+    assert len(reads) > 1
+    links = world.links()
+    assert (links[cy[0]], links[dora[0]]) == (cy[1], dora[1])
+    assert len(world.contacts()) == len(names)
+
+
 def test_one_that_we_made_unheard_stays_the_counterpart_though_another_was_merged_into_it(world: ContactWorld) -> None:
     one, other = paired(world, "Ada")
     new = world.crm_add(person("Bob"))
