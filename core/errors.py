@@ -116,6 +116,10 @@ class ItemRejected(TwinboxError):
     """One record cannot be read or written; the rest goes on."""
 
 
+class NoSeries(ItemRejected):
+    """An occurrence cannot be written here: the series it belongs to is not in this calendar."""
+
+
 class LeaseLost(TwinboxError):
     """The lease of this run has passed to another worker; nothing more may be written."""
 

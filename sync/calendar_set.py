@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.calendar_settings import mark_in, mark_of
-from core.errors import CursorExpired, Held, ItemRejected, Transient
+from core.errors import CursorExpired, Held, ItemRejected, NoSeries
 from core.event import Event
 from core.ports import RemoteReplica
 from core.replica import Delta, Done, Failed, Item, Scope, Write
@@ -140,10 +140,10 @@ class CalendarSet:
 
     def _differing(self, write: Write[Event]) -> Done[Event] | Failed:
         """An occurrence is made in the calendar that has its series: no other one can make it."""
-        outcome: Done[Event] | Failed = Failed(write.key, Transient("no calendar was asked"))
+        outcome: Done[Event] | Failed = Failed(write.key, NoSeries("no calendar was asked"))
         for member in self._members:
             (outcome,) = map(member.outcome, member.replica.write([write]))
-            if isinstance(outcome, Done) or not isinstance(outcome.error, Transient):
+            if isinstance(outcome, Done) or not isinstance(outcome.error, NoSeries):
                 break
         return outcome
 

@@ -3,7 +3,7 @@ differ from their series. Events that exist are left to `calendar_writing`."""
 
 from __future__ import annotations
 
-from core.errors import Conflict, ItemRejected, RecordGone, Transient, TwinboxError, VersionConflict
+from core.errors import Conflict, ItemRejected, NoSeries, RecordGone, Transient, TwinboxError, VersionConflict
 from core.event import Event
 from core.replica import Done, Failed, Item, Write
 from providers.google.calendar_desk import Desk
@@ -64,7 +64,7 @@ def _occurrence(desk: Desk, write: Write[Event], event: Event) -> Item[Event] | 
     """One occurrence is made different by changing it: every series has them all, under ids that tell their start."""
     series = desk.series.id_of(event.uid)
     if not series:
-        return ItemRejected("the series of this occurrence is not in the calendar")
+        return NoSeries("the series of this occurrence is not in the calendar")
     for _ in range(_ROUNDS):
         raw = desk.get(f"{series}_{instance_stamp(event.original)}")
         item = desk.read(raw) if raw is not None else None

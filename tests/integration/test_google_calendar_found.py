@@ -158,6 +158,14 @@ def test_a_guest_who_syncs_first_cancels_an_occurrence_for_nobody_else(two: Cale
     assert list(two.series()) in ([""], ["", TIMES["start"]])
 
 
+def test_what_a_guest_took_off_is_not_cancelled_until_the_organizer_syncs_again(two: CalendarWorld) -> None:
+    series = two.put("Weekly", "2026-03-03", BOB, repeat=WEEKLY)
+    two.settle()
+    two.book(BOB).cancel_occurrence(two.occurrence(series, "2026-03-17", BOB))
+    two.run(BOB)
+    assert list(two.series()) == [""]
+
+
 def test_an_organizer_who_links_later_has_the_occurrences_that_a_guest_took_off(world: CalendarWorld) -> None:
     world.store.users.add(BOB, "Bob")
     series = world.put("Weekly", "2026-03-03", ANN, who=BOB, repeat=WEEKLY)

@@ -13,6 +13,7 @@ import pytest
 import providers.protocols.imap_wire as imap_wire
 from core.errors import MailboxGone, Throttled, Transient, TwinboxError
 from core.uidset import UidSet
+from providers.protocols.counting import unheard
 from tests.integration.test_hostile_imap import MEMORY, bounded
 from tests.support.scripted_imap import Script, say, say_for_ever, scripted
 
@@ -21,6 +22,8 @@ imap: Any = pytest.importorskip("providers.protocols.imap")
 
 class StubClient:
     """A signed-in connection as `ImapSource` needs it."""
+
+    heard = staticmethod(unheard)
 
     def __init__(self, sock: Socket, file: BinaryIO, capabilities: Sequence[bytes]) -> None:
         self.server_file, self._sock, self._capabilities = file, sock, capabilities

@@ -15,7 +15,8 @@ from core.event import from_json
 from core.occurrences import Window
 from models.activities import ActivityRow
 from models.activity_queries import Wanted, agenda, list_activities
-from models.links import DecisionRow, HistoryRow, LinkRow, SentRow, SetAsideRow
+from models.deed_records import run_deeds
+from models.links import DecisionRow, HistoryRow, LinkRow, SetAsideRow
 from models.syncing import ChannelRow, RunRow
 from tests.support.calendar_oracle import FIRST, LAST, End, Known, Shown, key_of, lost_facts, read_crm, read_google
 from tests.support.calendar_scene import ZONES, MachineScene
@@ -123,10 +124,11 @@ class Reading:
     def check_leaks(self, hushed: Mapping[str, str]) -> None:
         """What was said of private events is nowhere but in their own text, and shown to their owner alone."""
         with self.scene.app.db.reading() as session:
-            for table in (HistoryRow, DecisionRow, SetAsideRow, RunRow, ChannelRow):
+            for table in (DecisionRow, SetAsideRow, RunRow, ChannelRow):
                 rows = session.execute(select(table.__table__)).all()
                 self.check_words(map(tuple, rows), hushed)
-            self.check_words((row.deed for row in session.scalars(select(SentRow))), hushed)
+            for run, workspace in session.execute(select(HistoryRow.run_id, HistoryRow.workspace_id).distinct()):
+                self.check_words(run_deeds(session, workspace, run), hushed)
             owners = {row.id: row.owner_id for row in session.scalars(select(ActivityRow))}
             window = Window(FIRST - timedelta(days=60), datetime(2026, 6, 1, tzinfo=UTC))
             for person in self.scene.people.values():

@@ -61,7 +61,8 @@ class Telling:
         now = self.scene.clock.now
         for key, one in after.items():
             was = before.get(key)
-            old = was.facts if was else derived(one, before)
+            # In the CRM an occurrence is written whole; at Google only what differs from its series is.
+            old = was.facts if was else derived(one, before) if side == "provider" else {}
             record = (side, key)
             if was is None or was.at != one.at:
                 self.ledger.texts[record].append(now)
