@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from core.types import Channel
 from models.activities import ActivityRow
+from models.syncing import RunRow
 from sandbox.google import GoogleDouble
 from sync.app import App
 from tests.support.app_factory import TestClock, make_app, make_user
@@ -26,6 +27,13 @@ def titles(app: App) -> list[str]:
         return list(session.scalars(select(ActivityRow.title)))
 
 
+def triggers(app: App) -> list[str]:
+    """What the runs that ended were started by, the first one first."""
+    with app.db.reading() as session:
+        query = select(RunRow.trigger).where(RunRow.finished_at.is_not(None)).order_by(RunRow.started_at)
+        return list(session.scalars(query))
+
+
 def test_a_change_at_google_is_in_the_crm_long_before_the_period_is_over(tmp_path: Path) -> None:
     with GoogleDouble() as google:
         google.users.add(ANN, "Ann")
@@ -41,9 +49,11 @@ def test_a_change_at_google_is_in_the_crm_long_before_the_period_is_over(tmp_pat
         }
         with serving(app, **settings) as process:
             wait_until(lambda: bool(google.calendar.channels.living()), "the channel", timeout=SECONDS)
+            wait_until(lambda: bool(triggers(app)), "the first run", timeout=SECONDS)  # else it may bring the event
             tomorrow = datetime.now(UTC) + timedelta(days=1)
             google.calendar.book(ANN).create("Kickoff", tomorrow, tomorrow + timedelta(hours=1))
             wait_until(lambda: titles(app) == ["Kickoff"], "the event", timeout=SECONDS)
+            wait_until(lambda: triggers(app)[1:] == ["push"], "the end of the second run", timeout=SECONDS)
             process.terminate()
             assert process.wait(timeout=SECONDS) == 0
         states = [(one.state, one.status) for one in google.calendar.channels.sent]
