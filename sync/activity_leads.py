@@ -35,8 +35,7 @@ def take_over(session: Session, account: CalendarAccount, events: Mapping[str, I
         for row in session.scalars(query.with_for_update()):
             before = _base_of(session, row, account.account_id)
             body = hand_over(session, row, account.account_id)
-            if row.deleted_at is None and row.cancelled_at is None and row.show_in_calendar:
-                links.append(_link(row, events[row.id], before, body))
+            links.append(_link(row, events[row.id], before, body))
             mine = {"owner_id": account.user_id, "stand_in": False} if row.main_account else {}
             set_activities(session, [row.id], main_account=account.account_id, body=to_json(body), **mine)
     LinkStore(account.account_id, CALENDAR, EVENTS).save(session, links)
@@ -51,7 +50,9 @@ def _base_of(session: Session, row: ActivityRow, account_id: str) -> tuple[Event
 def _link(row: ActivityRow, item: Item[Event], before: tuple[Event, Event | None], body: Event) -> Link[Event]:
     text, own = before
     base = replace(text, reminders=own.reminders if own else body.reminders)
-    return Link(row.id, item.id, Stamp(str(row.version), row.modified_at), UNKNOWN, base, True, extra=item.extra)
+    # What was taken out here before is no removal of the organizer's event: the pair is parted, and joins again.
+    active = row.deleted_at is None and row.cancelled_at is None and row.show_in_calendar
+    return Link(row.id, item.id, Stamp(str(row.version), row.modified_at), UNKNOWN, base, active, extra=item.extra)
 
 
 def _forget_cancelled(session: Session, workspace: str, taken: Collection[str]) -> None:

@@ -166,6 +166,20 @@ def test_what_a_guest_took_off_is_not_cancelled_until_the_organizer_syncs_again(
     assert list(two.series()) == [""]
 
 
+def test_a_guest_whom_an_organizer_removed_before_linking_is_not_invited_again(world: CalendarWorld) -> None:
+    world.store.users.add(BOB, "Bob")
+    one = world.put("Kickoff", "2026-03-10", ANN, ELSEWHERE, who=BOB)
+    world.settle()
+    guests = [guest for guest in world.book(BOB).event(one)["attendees"] if guest["email"] != ANN]
+    world.book(BOB).edit(one, attendees=guests)
+    world.settle()
+    CalendarDesk.link(world, BOB)
+    with world.no_writes():
+        world.settle()
+    assert ANN not in {guest.email for guest in world.body().attendees}
+    assert world.row().cancelled_at is None
+
+
 def test_an_organizer_who_links_later_has_the_occurrences_that_a_guest_took_off(world: CalendarWorld) -> None:
     world.store.users.add(BOB, "Bob")
     series = world.put("Weekly", "2026-03-03", ANN, who=BOB, repeat=WEEKLY)
