@@ -150,9 +150,9 @@ def to_read(links: Iterable[Link[T]], local: Delta[T], remote: Delta[T]) -> set[
 
 def diff(links: Sequence[Link[T]], local: Delta[T], remote: Delta[T], facts: Facts[T]) -> Iterator[Action[T]]:
     """Everything a sync must do, as actions in no particular order that matters."""
-    for link in links:
-        pair = _Pair(link, local, remote, facts)
-        yield from pair.linked() if link.active else pair.parted()
+    pairs = [_Pair(link, local, remote, facts) for link in links]
+    decided = [action for pair in pairs for action in (pair.linked() if pair.link.active else pair.parted())]
+    yield from _with_what_is_made_anew(decided, facts.policy)
     mine, theirs = {link.local_id for link in links}, {link.remote_id for link in links}
     unlinked = Unlinked(
         {one: item for one, item in local.items.items() if one not in mine},
@@ -163,6 +163,19 @@ def diff(links: Sequence[Link[T]], local: Delta[T], remote: Delta[T], facts: Fac
         facts.skew,
     )
     yield from unlinked.actions()
+
+
+def _with_what_is_made_anew(actions: Sequence[Action[T]], policy: Policy[T]) -> Iterator[Action[T]]:
+    """What is gone at the provider because the thing it is part of went stays here where that is made anew: it has no
+    counterpart any more and gets one, once the new thing is known."""
+    made = (action.source.body for action in actions if isinstance(action, Create) and action.side is Side.REMOTE)
+    anew = {policy.thing(body) for body in made} - {""}
+    for action in actions:
+        gone = isinstance(action, Deselect) and action.side is Side.LOCAL and action.forget
+        if gone and isinstance(action, Deselect) and policy.thing(action.link.base) in anew:
+            yield Deselect(action.link, None, True, Reason.DELETED_AT_PROVIDER)
+        else:
+            yield action
 
 
 def _takes_part(item: Item[T] | None) -> bool:

@@ -93,9 +93,10 @@ def pass_on(session: Session, account_id: str, ids: Collection[str], now: dateti
         found |= {one: (account, user) for one, account, user in session.execute(query)}
     for one, (account, user) in found.items():
         row, link = session.get_one(ActivityRow, one), session.get_one(LinkRow, (account, CALENDAR, one))
-        body, own = hand_over(session, row, account), from_json(link.base)
+        text, own = _base_of(session, row, account)
+        body = hand_over(session, row, account)
         forget_own_parts(session, account_id, [one])
-        link.base = to_json(replace(body, reminders=own.reminders))
+        link.base = to_json(replace(text, reminders=own.reminders if own else None))
         link.extra = {name: value for name, value in link.extra.items() if name != "own_only"}
         session.flush()
         set_activities(session, [one], main_account=account, owner_id=user, body=to_json(body))

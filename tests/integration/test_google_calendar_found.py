@@ -109,6 +109,16 @@ def test_a_meeting_of_others_stays_while_one_of_two_guests_has_it(two: CalendarW
     assert two.row().cancelled_at is not None
 
 
+def test_an_edit_that_was_not_ours_to_make_is_told_when_another_guest_stands_in(two: CalendarWorld) -> None:
+    one = two.put("Theirs", "2026-03-10", ANN, BOB, who=ELSEWHERE)
+    two.settle()
+    two.edit(two.row().id, title="Not ours")
+    two.book(ANN).delete(one)
+    two.settle()
+    assert two.row().title == "Theirs"
+    assert "Not ours" in {lost["value"] for entry in two.history() for lost in entry.lost}
+
+
 def test_a_guests_calendar_is_quiet_about_a_meeting_that_was_deleted_in_the_crm(two: CalendarWorld) -> None:
     two.put("Theirs", "2026-03-10", ANN, BOB, who=ELSEWHERE)
     two.run(ANN)
@@ -224,3 +234,16 @@ def test_a_meeting_of_somebody_else_that_is_restored_here_is_not_made_anew(two: 
     with two.no_writes():
         two.settle()
     assert [event["organizer"]["email"] for event in two.shown(BOB).values()] == [ELSEWHERE]
+
+
+def test_a_series_that_is_made_anew_keeps_its_occurrences_that_differ(world: CalendarWorld) -> None:
+    series = world.put("Weekly", "2026-03-03", repeat=WEEKLY)
+    world.move(series, "2026-03-17")
+    world.book().cancel_occurrence(world.occurrence(series, "2026-03-24"))
+    world.settle()
+    world.edit(world.series()[""].id, location="Room 1")
+    world.book().delete(series)
+    world.settle()
+    begin = world.google_now() + timedelta(days=14)
+    shown = [event["start"]["dateTime"] for event in world.book().expanded(begin, begin + timedelta(days=15))]
+    assert shown == ["2026-03-17T15:00:00+01:00", "2026-03-31T10:00:00+02:00"]
