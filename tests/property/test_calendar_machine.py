@@ -22,11 +22,11 @@ from tests.support.crash import Numbers
 
 OFTEN = ("run", "all_run", "clash", "break_run", "meddle", "crm_edit", "edit", "wait")
 USUAL = (
-    *("crm_add", "crm_delete", "crm_restore", "crm_hide", "crm_this", "crm_following"),
-    *("put", "edit_this", "edit_following", "delete", "restore", "delete_this"),
-    *("answer", "take_off", "put_back", "lag", "link_later"),
+    *("crm_add", "crm_delete", "crm_restore", "crm_back", "crm_hide", "crm_this", "crm_following"),
+    *("put", "edit_this", "edit_following", "delete", "restore", "google_back", "delete_this"),
+    *("contest", "answer", "take_off", "put_back", "lag", "link_later", "expire"),
 )
-SELDOM = ("touch", "remind", "expire", "confirm", "crm_rude", "crm_cancel", "delete_following", "restore_this")
+SELDOM = ("touch", "remind", "confirm", "crm_rude", "crm_cancel", "delete_following", "restore_this")
 NAMES = ("nothing", *OFTEN * 5, *USUAL * 2, *SELDOM, "preview")
 
 histories = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 15), st.integers(0, 15)), min_size=6, max_size=12)

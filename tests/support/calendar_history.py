@@ -5,18 +5,21 @@ step is a name and two numbers, so that random ones shrink and a bad one can be 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 
 from sqlalchemy import update
 
 from models.syncing import ChannelRow
+from sync.activity_book import delete_activity, restore_activity
 from sync.record_channels import opened_calendar
 from sync.records import plan_records
 from sync.run import RunReport
 from tests.support.calendar_crash import Frozen
 from tests.support.calendar_oracle import (
     End,
+    Known,
     check_agreement,
     check_edits,
     check_places,
@@ -64,13 +67,31 @@ class History(GoogleSteps, CrmSteps):
     def nothing(self, _a: int, _b: int) -> None:
         """What other steps shrink to."""
 
-    def clash(self, a: int, b: int) -> None:
-        """Both sides of one meeting change the same thing, or two different ones."""
+    def _both(self, pick: int) -> tuple[Known, Known] | None:
+        """A meeting as both sides have it."""
         rows = {one.key: one for one in self.reading.rows() if one.living and one.uid and not one.original}
         both = [(rows[key], one) for key, one in self.reading.google().items() if one.living and key in rows]
-        if not both:
+        return both[pick % len(both)] if both else None
+
+    def contest(self, a: int, b: int) -> None:
+        """One side changes a meeting, the other one takes it out."""
+        if (found := self._both(a)) is None:
             return
-        mine, theirs = both[a % len(both)]
+        mine, theirs = found
+        if b % 2:
+            self._crm_edit(mine, b // 2 % 4)
+            with self._told("provider"):
+                self._book(theirs).delete(theirs.place)
+        else:
+            self._edit(theirs, theirs.place, "all", b // 2 % 4)
+            self._crm_mark(delete_activity, mine, a)
+        self._tick(a)
+
+    def clash(self, a: int, b: int) -> None:
+        """Both sides of one meeting change the same thing, or two different ones."""
+        if (found := self._both(a)) is None:
+            return
+        mine, theirs = found
         acts: list[Callable[[int], None]] = [
             lambda kind: self._crm_edit(mine, kind),
             lambda kind: self._edit(theirs, theirs.place, "all", kind),
@@ -86,7 +107,7 @@ class History(GoogleSteps, CrmSteps):
 
     def lag(self, a: int, b: int) -> None:
         """What is written at Google shows late."""
-        knobs = self.scene.knobs
+        knobs, self.ledger.late = self.scene.knobs, True
         knobs.list_lag_api, knobs.list_lag_hand = (0.0, 90.0, 400.0)[a % 3], (0.0, 90.0, 400.0)[b % 3]
         knobs.insert_settle = (0.0, 20.0)[a // 3 % 2]
 
@@ -113,9 +134,11 @@ class History(GoogleSteps, CrmSteps):
 
     def _run(self, address: str, at: int = 0, kind: str = "") -> RunReport | None:
         before = self.reading.google()
+        self.ledger.runs.append((len(self.ledger.edits), len(self.ledger.places)))
         try:
             return self.scene.broken_run(address, at, kind)
         finally:
+            self.ledger.runs.append((len(self.ledger.edits), len(self.ledger.places)))
             for key, one in self.reading.google().items():  # our own writing moves the time of a change, too
                 if key not in before or before[key].at != one.at:
                     self.ledger.texts["provider", key].append(self.scene.clock.now)
@@ -138,6 +161,33 @@ class History(GoogleSteps, CrmSteps):
             self._run(self._who(b))
         finally:
             self.scene.hook = lambda _method, _when: None
+
+    def crm_back(self, a: int, b: int) -> None:
+        """Somebody deletes an activity, and brings it back once everybody has seen that."""
+        # No series with occurrences that differ: what Google yet tells of the old one's can be taken for the new one's.
+        one = self._mine(a, lambda one: one.living and one.whose == one.main and not self._replaced(one))
+        if one is None or one.original:
+            return
+        self._crm_mark(delete_activity, one, a)
+        for _ in range(1 + b % 2):
+            self.scene.clock.advance(minutes=11)
+            if one.main in self.scene.accounts:
+                self._run(one.main)
+        self._crm_mark(restore_activity, one, b)
+
+    def google_back(self, a: int, b: int) -> None:
+        """Somebody deletes an event at Google, and puts it back once their own calendar has run."""
+        one = self._theirs(a)
+        if one is None or one.whose not in self.scene.accounts:
+            return
+        with self._told("provider"):
+            self._book(one).delete(one.place)
+        self.scene.clock.advance(minutes=11)
+        self._run(one.whose)
+        if not self.reading.google()[one.key].living:  # else it was made anew, since the CRM had changed it
+            with self._told("provider"), suppress(ValueError):
+                self._book(one).restore(one.place)
+        self._tick(b)
 
     def all_run(self, _a: int, _b: int) -> None:
         """Everybody's calendar runs, twice. If nothing disturbed that, the sides agree."""

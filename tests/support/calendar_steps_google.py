@@ -192,6 +192,8 @@ class GoogleSteps(Telling):
         if found := self._guest(a, b):
             with self._told("provider"):
                 self.scene.book(found[0]).remind(found[1].place, b)
+            record, now = ("provider", found[1].key), self.scene.clock.now
+            self.ledger.told(record, {}, {("reminders", ""): b}, now)
 
     def take_off(self, a: int, b: int) -> None:
         """A guest takes an event off the own calendar, or one occurrence."""
@@ -215,6 +217,8 @@ class GoogleSteps(Telling):
             who, one = found[a % len(found)]
             with self._told("provider"), suppress(ValueError):
                 self.scene.book(who).restore(one.place)
+                if not one.original:  # others may have had it all the time
+                    self.ledger.placed(("provider", one.key), 1)
             self._tick(a + b)
 
 

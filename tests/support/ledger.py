@@ -38,6 +38,8 @@ class Facts:
     places: list[tuple[Record, int]] = field(default_factory=list)  # +1 takes part, -1 does not any more
     deleted: set[str] = field(default_factory=set)  # provider's records a person deleted or merged away
     given_up: dict[Record, int] = field(default_factory=dict)  # how many of `edits` there were when it was deleted
+    runs: list[tuple[int, int]] = field(default_factory=list)  # `edits` and `places` when one began or ended
+    late: bool = False  # the provider showed something late
     agreements: list[int] = field(default_factory=list)  # how many of `edits` there were whenever both sides agreed
     agreed: int = 0  # how many of `places` both sides agreed about, when they last agreed
     together: frozenset[Record] = frozenset()  # the records that took part then
